@@ -33,7 +33,10 @@ setup(
     ],
     install_requires=lines("requirements"),
     extras_require={"lab": lab, "dev": dev + lab},
-    entry_points={"console_scripts": lines("console_scripts")},
+    entry_points={
+        "console_scripts": lines("console_scripts"),
+        "nbdev": ["easing_fastai = easing_fastai._modidx:d"],  # so that other nbdev projects can link to our pages
+    },
     long_description=(here / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     # The notebooks travel with the package, so that `easing-fastai run` works without a clone.

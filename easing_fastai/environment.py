@@ -14,11 +14,11 @@ from .tools.report import Finding, Report
 # %% ../nbs/00_environment.ipynb #cell-014
 def why_broken(
     device: str # 'cuda', 'mps' or 'cpu'
-) -> str|None: # the first line of the error, or None if the device computes
+) -> str|None: # the first sentence of the error, or None if the device computes
     "Why nothing can be computed on a device."
     import torch
     try: result = (torch.ones(2, device=device) + 1).sum().item()
-    except (RuntimeError, AssertionError, NotImplementedError) as e: return str(e).splitlines()[0]
+    except (RuntimeError, AssertionError, NotImplementedError) as e: return str(e).splitlines()[0].split('. ')[0]
     return None if result == 4 else f'it says that 2 + 2 is {result}'
 
 # %% ../nbs/00_environment.ipynb #cell-017
@@ -36,7 +36,7 @@ def best_device() -> 'torch.device': # what fastai computes on from now on
         default_device(use=False)
     return torch.device('cpu')
 
-# %% ../nbs/00_environment.ipynb #cell-022
+# %% ../nbs/00_environment.ipynb #cell-023
 def device_findings() -> list[Finding]:
     "A row for each device that PyTorch is built for, and one for what fastai will use."
     import torch

@@ -6,10 +6,12 @@ Docs: https://easing-fastai.github.io/easing_fastai/tools/pages.html.md"""
 
 # %% auto #0
 __all__ = ['SILENCED', 'STYLE', 'notebooks_folder', 'chapters', 'execute', 'split_directives', 'figure_html', 'ForReaders',
-           'page', 'is_residue', 'keep_outputs']
+           'page', 'ChapterRun', 'key_result', 'run_chapter', 'index_page', 'notebooks', 'is_residue', 'keep_outputs',
+           'as_readme', 'write_readme']
 
 # %% ../../nbs/tools/pages.ipynb #cell-002
-import base64, copy, html, os, re, sys, tempfile
+import base64, copy, html, os, re, sys, tempfile, time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
 
@@ -17,8 +19,8 @@ from typing import Callable
 import nbformat
 from jupyter_client import AsyncKernelManager
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
-from nbconvert import HTMLExporter
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbconvert import HTMLExporter, MarkdownExporter
 from nbconvert.preprocessors import Preprocessor
 
 # %% ../../nbs/tools/pages.ipynb #cell-006
@@ -49,7 +51,7 @@ def execute(
                                      connection_file=str(Path(sockets)/'k.json'))
         manager.kernel_spec.argv[0] = sys.executable
         client = NotebookClient(nb, km=manager, timeout=timeout, resources={'metadata': {'path': str(folder)}}, **progress)
-        client.execute(env={**os.environ, 'PYTHONWARNINGS': warnings})
+        client.execute(cleanup_kc=True, env={**os.environ, 'PYTHONWARNINGS': warnings}) # else the kernel would live on
 
 # %% ../../nbs/tools/pages.ipynb #cell-012
 def split_directives(
@@ -114,6 +116,64 @@ def page(
     return body.replace('</head>', STYLE + '</head>', 1)
 
 # %% ../../nbs/tools/pages.ipynb #cell-019
+@dataclass
+class ChapterRun:
+    "What came of running a chapter."
+    name: str         # e.g. 05_fine_tune
+    seconds: float
+    key_result: str   # one line, empty if the chapter didn't get that far
+    error: str = ''   # the error in one line, empty if all cells ran
+    cell: str = ''    # the code of the cell that failed
+
+def key_result(
+    nb: nbformat.NotebookNode # executed
+) -> str:
+    "What the cell labelled `key-result` printed."
+    for cell in nb.cells:
+        if cell.cell_type == 'code' and split_directives(cell.source)[0].get('label') == 'key-result':
+            return ''.join(o.text for o in cell.outputs if o.output_type == 'stream').strip()
+    return ''
+
+def run_chapter(
+    path: Path,               # a notebook; it is only read
+    folder: Path,             # where the executed notebook and the page go
+    on_cell: Callable|None = None, # called before each cell with its number
+) -> ChapterRun:
+    "Executes a notebook, writes it and its page to `folder`, and tells how it went."
+    nb, started, failed = nbformat.read(path, as_version=4), time.perf_counter(), {}
+    for cell in (c for c in nb.cells if c.cell_type == 'code'): cell.outputs = []
+    try: execute(nb, folder, on_cell)
+    except CellExecutionError as e: failed = dict(error=f'{e.ename}: {e.evalue}'.splitlines()[0])
+    except CellTimeoutError: failed = dict(error='a cell took longer than ten minutes')
+    except DeadKernelError: failed = dict(error='the Python that ran it was killed; often that means: not enough memory')
+    if failed:
+        ran = [c for c in nb.cells if c.cell_type == 'code' and 'execution' in c.metadata]
+        failed['cell'] = split_directives(ran[-1].source)[1] if ran else ''
+    nbformat.write(nb, folder/path.name)
+    (folder/path.name).with_suffix('.html').write_text(page(nb, path.stem), encoding='utf-8')
+    return ChapterRun(path.stem, time.perf_counter() - started, key_result(nb), **failed)
+
+# %% ../../nbs/tools/pages.ipynb #cell-022
+def index_page(
+    runs: list[ChapterRun], # in reading order
+    setup: str              # which machine and when
+) -> str: # HTML
+    "The table of a run, with links to its pages."
+    cell = lambda text: f'<td>{html.escape(text)}</td>'
+    rows = ''.join(f'<tr><td><a href="{run.name}.html">{run.name}</a></td>{cell(f"{run.seconds:.0f} s")}'
+                   f'{cell("✗ " + run.error if run.error else "✓ " + run.key_result)}</tr>' for run in runs)
+    return (f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>easing_fastai: a run</title>'
+            f'<meta name="viewport" content="width=device-width, initial-scale=1">{STYLE}</head>'
+            f'<body style="font-family: sans-serif"><h1>easing_fastai</h1><p>{html.escape(setup)}</p>'
+            f'<table><thead><tr><th>chapter</th><th>time</th><th>result</th></tr></thead><tbody>{rows}</tbody></table></body></html>')
+
+# %% ../../nbs/tools/pages.ipynb #cell-025
+def notebooks(
+    only: str = '' # a name without folder and ending, as 05_fine_tune; all, if empty
+) -> list[Path]:
+    "The notebooks of the repository, or the one of that name."
+    return [p for p in sorted(notebooks_folder().rglob('*.ipynb')) if p.stem == only or not only and '_proc' not in p.parts]
+
 def is_residue(
     output: nbformat.NotebookNode # of a cell
 ) -> bool:
@@ -141,3 +201,24 @@ def keep_outputs(
                     if kind.startswith('text/'): output.data[kind] = data.replace(str(Path.home()), '~')
         nbformat.write(nb, path)
         print(f'{path.name}: outputs kept')
+
+# %% ../../nbs/tools/pages.ipynb #cell-027
+def as_readme(
+    nb: nbformat.NotebookNode, # the home page, with its outputs
+    site: str                  # the address of the website
+) -> str: # Markdown
+    "The home page as README.md: no directives, no callouts, all links absolute."
+    nb = copy.deepcopy(nb)
+    shown = (ForReaders().shown(cell) for cell in nb.cells)
+    nb.cells = [cell for cell in shown if cell]
+    text, _ = MarkdownExporter().from_notebook_node(nb)
+    text = re.sub(r'^:::.*\n', '', text, flags=re.M)
+    text = re.sub(r'\]\((\w+)\.ipynb', lambda m: f']({site.rstrip("/")}/{re.sub(r"^[0-9]+[a-z]*_", "", m[1])}.html', text)
+    return re.sub(r'\n{3,}', '\n\n', text).strip() + '\n'
+
+def write_readme():
+    "Writes README.md beside nbs/, from nbs/index.ipynb."
+    from nbdev.config import get_config
+    folder = notebooks_folder()
+    text = as_readme(nbformat.read(folder/'index.ipynb', as_version=4), get_config(folder).doc_url)
+    (folder.parent/'README.md').write_text(text, encoding='utf-8')

@@ -1,0 +1,78 @@
+# GNU make 3.81 and later. `make run` and `make test` are all that a fresh machine with Python needs.
+#   make run                   run the chapters, get pages to read
+#   make test VENV=../env      use (or make) the environment there
+#   make test TORCH_INDEX=https://download.pytorch.org/whl/cpu    torch without CUDA
+
+VENV ?= .venv
+TORCH_INDEX ?=
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.easing_fastai
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-real lab docs export outputs readme backbone
+
+help:
+	@echo "make run        run all chapters, get pages of this very run to read"
+	@echo "make test       the tests, on data that needs no network"
+	@echo "make lab        the notebooks in JupyterLab"
+	@echo "make docs       the website (needs Quarto)"
+	@echo "For developers:"
+	@echo "make export     notebooks -> easing_fastai/, and clean them"
+	@echo "make outputs    run the notebooks and keep their outputs (ONLY=05_fine_tune for one)"
+	@echo "make readme     nbs/index.ipynb -> README.md"
+	@echo "make test-real  the chapters on MNIST_SAMPLE"
+	@echo "make backbone   train the packaged backbone again (downloads MNIST)"
+
+# ---- the environment: made on first use, again when what it needs changes ----
+
+# An environment may be shared by several clones. It belongs to the one that installed into it last.
+ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
+$(shell rm -f $(STAMP))
+endif
+
+# A Python from 3.10 to 3.13 that can make environments; 3.12 if there is one.
+FITS := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for p in python3.12 python3.13 python3.11 python3.10 python3 python; do \
+            $$p -c "$(FITS)" >/dev/null 2>&1 && { echo $$p; break; }; done)
+
+$(STAMP): settings.ini setup.py pyproject.toml
+	@test -n "$(PYTHON)" -o -x $(BIN)/python || { echo "No Python from 3.10 to 3.13 with venv was found. Install one, or say which: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@test -x $(BIN)/python || { echo "Making an environment in $(VENV) with $(PYTHON)"; $(PYTHON) -m venv $(VENV); }
+	@test -z "$(TORCH_INDEX)" || { echo "Installing torch and torchvision from $(TORCH_INDEX)"; $(BIN)/python -m pip install -q torch torchvision --index-url $(TORCH_INDEX); }
+	@echo "Installing easing_fastai and what it needs (PyTorch is large: this takes a few minutes the first time)"
+	@$(BIN)/python -m pip install -q -e ".[dev]"
+	@echo "$(CURDIR)" > $(STAMP)
+
+# ---- for everybody ----
+
+run: $(STAMP)
+	@$(BIN)/python -m easing_fastai run
+
+test: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+lab: $(STAMP)
+	$(BIN)/python -m jupyter lab nbs
+
+docs: $(STAMP)
+	@command -v quarto >/dev/null || { echo "The website is built by Quarto, which is not installed. Get it from https://quarto.org/docs/get-started and try again."; exit 1; }
+	PATH="$(abspath $(BIN)):$$PATH" nbdev-docs
+
+# ---- for developers ----
+
+export: $(STAMP)
+	$(BIN)/nbdev-export
+	$(BIN)/nbdev-clean
+
+outputs: $(STAMP)
+	$(BIN)/python -c "from easing_fastai.tools.pages import *; keep_outputs(*notebooks('$(ONLY)'))"
+	$(BIN)/nbdev-clean
+
+readme: $(STAMP)
+	$(BIN)/python -c "from easing_fastai.tools.pages import *; write_readme()"
+
+test-real: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m real
+
+backbone: $(STAMP)
+	$(BIN)/python -c "from easing_fastai.tools.pretrained import *; make_backbone()"

@@ -1,0 +1,114 @@
+"The command line, as a process of its own."
+import os
+
+import pytest
+from conftest import REPO, easing_fastai, start
+
+
+def test_help_is_light():
+    done = easing_fastai("--help")
+    assert done.returncode == 0
+    for command in ("doctor", "download", "run"):
+        assert command in done.stdout
+    heavy = "import sys, easing_fastai.cli; print(sorted({'torch', 'fastai', 'pandas', 'nbconvert'} & set(sys.modules)))"
+    assert start("-c", heavy).stdout == "[]\n"
+
+
+def test_doctor(digits):
+    done = easing_fastai("doctor")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Ready." in done.stdout and "torchvision" in done.stdout
+
+
+@pytest.mark.parametrize("package, error, advice", [
+    ("torchvision", "RuntimeError('operator torchvision::nms does not exist')", "--force-reinstall torch torchvision"),
+    ("fastai", "ImportError('cannot import name x')", "--force-reinstall fastai"),
+])
+def test_doctor_on_a_broken_installation(tmp_path, package, error, advice):
+    (tmp_path / f"{package}.py").write_text(f"raise {error}\n")
+    done = easing_fastai("doctor", PYTHONPATH=f"{tmp_path}{os.pathsep}{REPO}", COLUMNS="200")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert advice in done.stdout and "Training can not work yet" in done.stderr
+
+
+def test_download_says_what_it_could_not_get():
+    done = easing_fastai("download", HTTP_PROXY="http://127.0.0.1:9", HTTPS_PROXY="http://127.0.0.1:9",
+                         http_proxy="http://127.0.0.1:9", https_proxy="http://127.0.0.1:9", COLUMNS="300")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "MNIST_SAMPLE could not be downloaded" in done.stdout and "The ResNet-18 weights could not be downloaded" in done.stdout
+
+
+def test_download_with_everything_there(tmp_path):
+    code = """
+from easing_fastai.tools import assets, pretrained
+import sys
+assets.download_mnist_sample = lambda: assets.data_folder()/'mnist_sample'
+pretrained.download_resnet18 = pretrained.resnet18_file
+sys.argv = ['easing-fastai', 'download']
+from easing_fastai.cli import main
+main()
+"""
+    done = start("-c", code)
+    assert done.returncode == 0 and done.stdout.count("✓") == 2
+
+
+@pytest.mark.parametrize("chapter", ["77", "05_fine_tun", "index", "-1"])
+def test_run_an_unknown_chapter(chapter):
+    done = easing_fastai("run", "--", chapter)
+    assert done.returncode == 2
+    assert f"There is no chapter {chapter}. There are: 00_environment, 01_mnist" in " ".join(done.stderr.split())
+
+
+def test_run_where_no_folder_can_be_made(tmp_path):
+    (tmp_path / "a_file").write_text("in the way")
+    done = easing_fastai("run", "00", "--out", str(tmp_path / "a_file"))
+    assert done.returncode == 1 and "Choose another place with --out" in " ".join(done.stderr.split())
+    assert (tmp_path / "a_file").read_text() == "in the way"
+
+
+def test_run_without_the_extra():
+    code = """
+import easing_fastai.cli as cli, sys
+cli.find_spec = lambda name: None
+sys.argv = ['easing-fastai', 'run']
+cli.main()
+"""
+    done = start("-c", code)
+    assert done.returncode == 1 and 'pip install "easing_fastai[lab]"' in " ".join(done.stderr.split())
+
+
+@pytest.fixture
+def two_chapters(tmp_path):
+    "A folder of two small chapters, the second of which fails, and the code that makes `run` take them."
+    import nbformat
+
+    cell = nbformat.v4.new_code_cell
+    for name, cells in {"00_good": ["#| label: key-result\nprint('all is well')"], "01_bad": ["x = 1", "x/0"]}.items():
+        nbformat.write(nbformat.v4.new_notebook(cells=[cell(source) for source in cells]), tmp_path / f"{name}.ipynb")
+    code = f"""
+from pathlib import Path
+from easing_fastai.tools import pages
+import sys
+pages.notebooks_folder = lambda: Path({str(tmp_path)!r})
+from easing_fastai.cli import main
+sys.argv = ['easing-fastai', 'run', '--out', {str(tmp_path / 'runs')!r}]
+main()
+"""
+    return tmp_path, code
+
+
+def test_run_makes_pages_and_tells_which_cell_failed(two_chapters):
+    folder, code = two_chapters
+    before = (folder / "01_bad.ipynb").read_bytes()
+    done = start("-c", code, COLUMNS="100")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "all is well" in done.stdout and "ZeroDivisionError: division by zero" in done.stdout and "x/0" in done.stdout
+    made = next((folder / "runs").iterdir())
+    assert {p.name for p in made.iterdir()} == {"index.html", "00_good.html", "00_good.ipynb", "01_bad.html", "01_bad.ipynb"}
+    assert str(made / "index.html") in done.stdout
+    assert (folder / "01_bad.ipynb").read_bytes() == before
+
+
+def test_python_dash_m_is_the_command():
+    assert "easing-fastai" in (REPO / "settings.ini").read_text()
+    assert easing_fastai("run", "--help").returncode == 0

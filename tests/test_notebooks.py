@@ -1,0 +1,173 @@
+"What is true of every notebook: exported, clean, with outputs and captions, of the form that readers rely on."
+import base64
+import json
+import re
+import shutil
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import REPO, start
+
+NOTEBOOKS = sorted(p for p in (REPO / "nbs").rglob("*.ipynb") if not {"_proc", ".ipynb_checkpoints"} & set(p.parts))
+CHAPTERS = [p for p in NOTEBOOKS if re.match(r"\d\d_", p.name)]
+ADDRESS = re.search(r'^Repository = "(.+)"', (REPO / "pyproject.toml").read_text(), flags=re.M)[1]
+
+WALK = """\
+path  = mnist_sample()                                      # 01: pictures of threes and sevens
+dls   = ImageDataLoaders.from_folder(path, valid='valid')   # 02: batches of numbers
+learn = vision_learner(dls, backbone(), metrics=accuracy)   # 03, 04: a model and what trains it
+learn.fine_tune(1)                                          # 05: training
+learn.show_results(max_n=6, figsize=(4, 4))                 # 06: what it says about new pictures
+learn.predict(get_image_files(path/'valid')[0])             # 06: and about one"""
+
+
+def read(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def source(cell: dict) -> str:
+    return "".join(cell["source"])
+
+
+def code_cells(path: Path) -> list[dict]:
+    return [cell for cell in read(path)["cells"] if cell["cell_type"] == "code"]
+
+
+def directives(cell: dict) -> set[str]:
+    return {re.split(r"[:\s]", line[2:].strip())[0] for line in source(cell).splitlines() if line.startswith("#|")}
+
+
+def words(path: Path) -> str:
+    return "\n".join(source(cell) for cell in read(path)["cells"] if cell["cell_type"] == "markdown")
+
+
+def ids(path: Path) -> str:
+    return path.stem
+
+
+every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=ids)
+every_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=ids)
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory) -> Path:
+    "The repository once more, exported, cleaned and processed for the site."
+    folder = tmp_path_factory.mktemp("copy") / "easing_fastai"
+    skip = shutil.ignore_patterns(".git", ".venv", "_proc", "_docs", "__pycache__", "easing-fastai-runs", "*.egg-info", "build")
+    shutil.copytree(REPO, folder, symlinks=True, ignore=skip)
+    bin = Path(sys.executable).parent
+    for command in ("nbdev-export", "nbdev-clean"):
+        subprocess.run([str(bin / command)], cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+def test_the_library_is_what_the_notebooks_export(copy):
+    made = {p.relative_to(copy): p.read_text() for p in (copy / "easing_fastai").rglob("*.py")}
+    here = {p.relative_to(REPO): p.read_text() for p in (REPO / "easing_fastai").rglob("*.py")}
+    assert made.keys() == here.keys(), "run `make export`"
+    assert [str(p) for p in made if made[p] != here[p]] == [], "run `make export`"
+
+
+@every_notebook
+def test_clean(copy, path):
+    assert (copy / path.relative_to(REPO)).read_bytes() == path.read_bytes(), "run `make export`"
+
+
+def test_the_site_can_be_processed(copy):
+    done = start("-c", "from nbdev.serve import proc_nbs; proc_nbs(n_workers=1)", cwd=copy, PYTHONPATH=str(copy))
+    assert done.returncode == 0, done.stderr
+    processed = {p.relative_to(copy / "_proc") for p in (copy / "_proc").rglob("*.ipynb")}
+    assert {p.relative_to(REPO / "nbs") for p in NOTEBOOKS} == processed
+    assert "Error" not in done.stderr, done.stderr
+
+
+@every_notebook
+def test_kept_outputs(path):
+    text = path.read_text(encoding="utf-8")
+    assert len(text) < 1_000_000
+    assert not re.search(r"/(home|root|Users|tmp|work)/\w", text), "a path of somebody's machine"
+    for cell in code_cells(path):
+        assert isinstance(cell["source"], list)
+        for output in cell["outputs"]:
+            assert output["output_type"] != "error" and output.get("name") != "stderr", source(cell)
+            assert not re.search(r"\d+%\|", json.dumps(output)), "residue of a progress bar"
+
+
+@every_notebook
+def test_figures_have_captions_and_descriptions(path):
+    for cell in code_cells(path):
+        for output in cell["outputs"]:
+            if png := output.get("data", {}).get("image/png"):
+                assert {"fig-cap", "fig-alt"} <= directives(cell), source(cell)
+                picture = base64.b64decode("".join(png))
+                assert len(picture) < 150_000 and max(struct.unpack(">II", picture[16:24])) <= 1200
+
+
+@every_notebook
+def test_imports_stand_alone(path):
+    # nbdev executes cells with an import again when it makes the site, without the cells around them.
+    for cell in code_cells(path):
+        lines = [l for l in source(cell).splitlines() if l and not l.startswith(("#", " ", ")"))]
+        imports = [l for l in lines if re.match(r"(import|from) \w", l)]
+        assert not imports or imports == lines, source(cell)
+
+
+@every_notebook
+def test_links_between_notebooks(path):
+    for target in re.findall(r"\]\(([\w/.]+\.ipynb)", words(path)):
+        assert (path.parent / target).exists(), target
+    for address in re.findall(r"https://(?:github\.com|colab\.research\.google\.com/github)/easing[\w./-]*", words(path)):
+        assert address.replace("colab.research.google.com/github", "github.com").startswith(ADDRESS), address
+
+
+@every_chapter
+def test_form_of_a_chapter(path):
+    text, number = words(path), path.name[:2]
+    assert re.match(r"# \S.*\n\n> \S", text), "a title and a one-line summary"
+    blocks = re.findall(r"```python\n(path  = mnist_sample\(\).*?)\n```", text, flags=re.S)
+    assert len(blocks) == 1 and blocks[0].replace("◀ ", "") == WALK, "the six lines, in the words of all chapters"
+    marked = re.findall(r"◀ ([\d, ]+):", blocks[0])
+    if any(number in line.split("#")[1].split(":")[0] for line in WALK.splitlines()):
+        assert marked and all(number in m for m in marked), "its own line is marked"
+    assert "What you will be able to do after this chapter" in text and "## What you have now" in text
+    last = source(read(path)["cells"][-1])
+    assert re.search(r"\*\*Next\*\*: \[[^\]]+\]\(\w+\.ipynb\)", last), "it ends with a link to the next"
+    assert len(re.findall(r"\*\*[^*\n]*guess[^*\n]*\*\*", text)) >= 2, "the reader commits to a guess, twice at least"
+    assert sum("assert " in source(cell) for cell in code_cells(path)) >= 3
+    assert len(re.findall(r"\w+", text)) < 25 * 220, "25 minutes of reading"
+    labels = [cell for cell in code_cells(path) if "label" in directives(cell)]
+    assert len(labels) == 1 and source(labels[0]).startswith("#| label: key-result")
+    assert len("".join(labels[0]["outputs"][0]["text"]).strip().splitlines()) == 1, "the key result is one line"
+    first = next(cell for cell in code_cells(path) if "print(f'data: " in source(cell))
+    assert "backbone: " in "".join(first["outputs"][0]["text"])
+    for cell in code_cells(path):
+        assert not {"eval", "hide", "slow", "notest"} & directives(cell), source(cell)
+
+
+def test_readme_is_made_from_the_home_page():
+    code = "from easing_fastai.tools import pages; from pathlib import Path; import sys; " \
+           "pages.Path.write_text = lambda self, text, **kw: sys.stdout.write(text); pages.write_readme()"
+    done = start("-c", code, cwd=REPO, PYTHONIOENCODING="utf-8")
+    assert done.stdout == (REPO / "README.md").read_text(encoding="utf-8"), "run `make readme`" + done.stderr
+
+
+def test_the_front_door():
+    done = start("-c", "from easing_fastai.core import *; print(*sorted(n for n in dir() if not n.startswith('__')))")
+    names = set(done.stdout.split())
+    described = set(re.findall(r"`(\w+)\([\w, ]*\)`", words(REPO / "nbs" / "core.ipynb")))
+    assert names == described and len(names) >= 7
+
+
+def test_ten_lines_of_readme_as_a_script(tmp_path, digits):
+    blocks = re.findall(r"```python\n(.*?)```", (REPO / "README.md").read_text(encoding="utf-8"), flags=re.S)
+    script, = (block for block in blocks if "from easing_fastai.core import *" in block)
+    assert len([line for line in script.splitlines() if line.strip()]) == 10
+    (tmp_path / "ten_lines.py").write_text(script)
+    done = start("ten_lines.py", cwd=tmp_path, NO_COLOR="1")
+    assert done.returncode == 0, done.stderr
+    for words_of_it in ("Is this machine ready?", "train/3", "accuracy", "tensor("):
+        assert words_of_it in done.stdout, done.stdout
+    assert [p.name for p in tmp_path.iterdir()] == ["ten_lines.py"]
