@@ -1,5 +1,10 @@
 "The command line, as a process of its own."
 import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 from conftest import REPO, easing_fastai, start
@@ -52,7 +57,7 @@ main()
     assert done.returncode == 0 and done.stdout.count("✓") == 2
 
 
-@pytest.mark.parametrize("chapter", ["77", "05_fine_tun", "index", "-1"])
+@pytest.mark.parametrize("chapter", ["77", "05_fine_tun"])
 def test_run_an_unknown_chapter(chapter):
     done = easing_fastai("run", "--", chapter)
     assert done.returncode == 2
@@ -107,6 +112,56 @@ def test_run_makes_pages_and_tells_which_cell_failed(two_chapters):
     assert {p.name for p in made.iterdir()} == {"index.html", "00_good.html", "00_good.ipynb", "01_bad.html", "01_bad.ipynb"}
     assert str(made / "index.html") in done.stdout
     assert (folder / "01_bad.ipynb").read_bytes() == before
+
+
+def test_ctrl_c_in_a_chapter(two_chapters):
+    folder, code = two_chapters
+    import nbformat
+
+    waits = "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(300)"
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(waits)]), folder / "00_good.ipynb")
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (pid := next(folder.glob("runs/*/pid"), None)) or not pid.read_text():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode != 0 and "Traceback" not in err and "Stopped" in err
+    with pytest.raises(ProcessLookupError):
+        for _ in range(100):
+            os.kill(int(pid.read_text()), 0)
+            time.sleep(0.1)
+
+
+@pytest.mark.skipif(not shutil.which("mount") or os.name != "posix" or os.geteuid() != 0, reason="a full disk takes root to make")
+@pytest.mark.parametrize("command", [["run", "00", "--out", "FULL"], ["lab", "FULL/notebooks"], ["-c"]])
+def test_a_full_disk(tmp_path, command):
+    full = tmp_path / "full"
+    full.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(full)]).returncode:
+        pytest.skip("no tmpfs may be mounted here")
+    try:
+        (full / "filler").write_bytes(b"x" * 40_000)
+        args = [word.replace("FULL", str(full)) for word in command]
+        if command == ["-c"]:
+            done = start("-c", "from easing_fastai.core import *; mnist_sample()", FASTAI_HOME=str(full))
+            assert "No pictures could be written" in done.stderr and "FASTAI_HOME" in done.stderr
+        else:
+            done = easing_fastai(*args)
+            assert "Traceback" not in done.stderr and "No space left" in " ".join(done.stderr.split())
+        assert done.returncode == 1
+        assert not [p for p in full.rglob("*") if "digits_sample" in p.name or p.name == "notebooks"]
+    finally:
+        subprocess.run(["umount", str(full)], check=True)
+
+
+@pytest.mark.parametrize("env", [{"NO_COLOR": "1", "TERM": "dumb"}, {"COLUMNS": "40"}])
+def test_poor_terminals(two_chapters, env):
+    folder, code = two_chapters
+    done = start("-c", code, **env)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "ZeroDivisionError" in done.stdout and "\x1b" not in done.stdout
 
 
 def test_python_dash_m_is_the_command():

@@ -86,7 +86,7 @@ def layer_groups(
     groups, rates = [list(group) for group in opt.param_lists], [float(h['lr']) for h in opt.hypers]
     curve = getattr(getattr(learn, 'recorder', None), 'lrs', [])
     if not curve or not math.isclose(curve[-1], rates[-1]): return groups, rates, 'as set now'
-    return groups, [rate*max(curve)/curve[-1] for rate in rates], 'the highest of the last training'
+    return groups, [rate*float(max(curve)/curve[-1]) for rate in rates], 'the highest of the last training'
 
 # %% ../../nbs/tools/layers.ipynb #cell-013
 def output_sizes(
@@ -313,7 +313,7 @@ class Anatomy:
 
 # %% ../../nbs/tools/layers.ipynb #cell-022
 COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#56B4E9', '#E69F00') # distinguishable for the colour-blind
-LARGEST_SQUARE, LARGEST_MAP, COLUMN = 1.15, 0.75, 0.74                      # inches
+LARGEST_SQUARE, LARGEST_MAP, COLUMN = 1.15, 0.68, 0.74 # inches
 
 @dataclass
 class Column:
@@ -394,8 +394,9 @@ def draw(
             right += 0.24
         width = max(COLUMN, side_of(column)+0.15 if column.segments else 0)
         column.x, right = right + width/2, right + width
-    y_squares, y_maps = 1.2, 1.45 + LARGEST_SQUARE + 0.3
-    height = y_maps + LARGEST_MAP + 0.5
+    right = max(right, 3.3) # room for the legend
+    y_groups, y_squares, y_maps = 0.87, 1.57, 2.1 + LARGEST_SQUARE
+    height = y_maps + LARGEST_MAP + 0.4
     if ax is None:
         fig = plt.figure(figsize=(right+0.1, height))
         ax = fig.add_axes((0, 0, 1, 1))
@@ -414,20 +415,21 @@ def draw(
         side = side_of(c)
         fill_square(ax, c, side, c.x-side/2, y_squares)
         write(c.x, y_squares-0.05, f'{c.parameters:,}', fontweight='bold')
-    for gap in gaps: ax.plot([gap, gap], [0.1, height-0.1], color='0.4', lw=1, ls='--')
+    for gap in gaps: ax.plot([gap, gap], [0.3, height-0.1], color='0.4', lw=1, ls='--')
     for part in dict.fromkeys(c.part for c in columns if c.part in ('body', 'head')):
-        write(sum(xs := [c.x for c in columns if c.part == part])/len(xs), height-0.03, part, fontsize=10, fontweight='bold')
+        write(sum(xs := [c.x for c in columns if c.part == part])/len(xs), height-0.06, part, fontsize=10, fontweight='bold')
     for group in anatomy.groups:
         edges = [c.x + half for c in columns if c.group == group.number and c.part
                  for half in (-max(0.33, side_of(c)/2), max(0.33, side_of(c)/2))]
         if not edges: continue
         left, end = min(edges), max(edges)
         colour = COLOURS[((group.number or 1)-1) % len(COLOURS)]
-        ax.plot([left, end], [0.48, 0.48], color=colour, lw=2.5, solid_capstyle='butt')
+        ax.plot([left, end], [y_groups]*2, color=colour, lw=2.5, solid_capstyle='butt')
         name = f'layer group {group.number}' if group.number else 'in no group'
         rate = f'learning rate {group.rate:.2g}' if group.rate is not None else ''
-        write((left+end)/2, 0.43, f'{name}\n{group.state}\n{rate}')
+        state = group.state.replace(', ', ',\n') if end-left < 1.4 else group.state
+        write((left+end)/2, y_groups-0.05, f'{name}\n{state}\n{rate}')
     ax.legend(handles=[Patch(fc='0.9', ec='0.3', hatch='//////', label='frozen'), Patch(fc='0.6', ec='0.3', label='trained'),
                        Patch(fc='0.25', ec='white', label='stripe: BatchNorm')],
-              loc='upper right', fontsize=8, frameon=False, bbox_to_anchor=(1, 1-0.2/height), handlelength=1.6, labelspacing=0.3)
+              loc='lower center', ncols=3, fontsize=8, frameon=False, borderaxespad=0, borderpad=0.2, handlelength=1.6)
     return ax

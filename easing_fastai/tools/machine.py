@@ -70,7 +70,7 @@ def package_findings() -> list[Finding]:
     needs = [Requirement(line) for line in metadata.requires('easing_fastai')]
     return [package_finding(r) for r in needs if r.marker is None or 'lab' in str(r.marker)]
 
-# %% ../../nbs/tools/machine.ipynb #cell-015
+# %% ../../nbs/tools/machine.ipynb #cell-016
 def storage_findings() -> list[Finding]:
     "The rows about the data folder and the backbone's weights; needs a working fastai."
     from easing_fastai.tools.assets import AssetError, damage, data_folder, for_people

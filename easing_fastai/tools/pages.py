@@ -10,7 +10,8 @@ __all__ = ['SILENCED', 'STYLE', 'notebooks_folder', 'chapters', 'execute', 'spli
            'as_readme', 'write_readme']
 
 # %% ../../nbs/tools/pages.ipynb #cell-002
-import base64, copy, html, os, re, sys, tempfile, time
+import base64, copy, html, os, re, signal, sys, tempfile, time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
@@ -51,7 +52,12 @@ def execute(
                                      connection_file=str(Path(sockets)/'k.json'))
         manager.kernel_spec.argv[0] = sys.executable
         client = NotebookClient(nb, km=manager, timeout=timeout, resources={'metadata': {'path': str(folder)}}, **progress)
-        client.execute(cleanup_kc=True, env={**os.environ, 'PYTHONWARNINGS': warnings}) # else the kernel would live on
+        with ThreadPoolExecutor(1) as thread: # in this one nbclient would take over Ctrl-C, and stumble
+            run = thread.submit(client.execute, cleanup_kc=True, env={**os.environ, 'PYTHONWARNINGS': warnings})
+            try: run.result()
+            except KeyboardInterrupt:
+                os.kill(manager.provisioner.pid, signal.SIGTERM) # the kernel ends, and with it the thread
+                raise
 
 # %% ../../nbs/tools/pages.ipynb #cell-012
 def split_directives(
@@ -96,9 +102,10 @@ class ForReaders(Preprocessor):
 
 # %% ../../nbs/tools/pages.ipynb #cell-016
 STYLE = '''<style>
-body { max-width: 52rem; margin: 0 auto !important; padding: 1rem; }
+body { max-width: 58rem; margin: 0 auto !important; padding: 1rem; }
 figure { margin: 1rem 0; } figure img { max-width: 100%; height: auto; } figcaption { font-style: italic; }
 .jp-OutputArea-output { overflow-x: auto; } .jp-RenderedHTMLCommon table { margin-left: 0; }
+.jp-RenderedHTMLCommon pre { white-space: pre; overflow-x: auto; margin-bottom: 1em; font-size: 0.8rem; }
 </style>'''
 
 def page(

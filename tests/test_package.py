@@ -1,0 +1,79 @@
+"What a user gets who installs a wheel: nothing here runs from the clone."
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import time
+import venv
+from pathlib import Path
+
+import pytest
+from conftest import REPO
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory) -> Path:
+    "The Python of a fresh environment with easing_fastai from sdist -> wheel; what it needs is borrowed from this one."
+    folder = tmp_path_factory.mktemp("package")
+    build = [sys.executable, "-m", "build", "--outdir", str(folder / "dist"), str(REPO)]  # sdist, and from it the wheel
+    done = subprocess.run(build, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    wheel, = (folder / "dist").glob("*.whl")
+    venv.create(folder / "env", with_pip=True)
+    python = folder / "env" / ("Scripts" if os.name == "nt" else "bin") / "python"
+    subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", wheel], check=True, capture_output=True)
+    own = subprocess.run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], capture_output=True, text=True)
+    Path(own.stdout.strip(), "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return python
+
+
+def run(python: Path, *args: str, cwd: Path) -> subprocess.CompletedProcess:
+    return subprocess.run([python, *args], cwd=cwd, capture_output=True, text=True, timeout=300)
+
+
+def test_it_is_the_installed_one(installed, tmp_path):
+    done = run(installed, "-c", "import easing_fastai; print(easing_fastai.__file__)", cwd=tmp_path)
+    assert "site-packages" in done.stdout and str(REPO) not in done.stdout
+    command = installed.parent / "easing-fastai"
+    assert subprocess.run([command, "--help"], cwd=tmp_path, capture_output=True).returncode == 0
+
+
+def test_doctor(installed, tmp_path):
+    done = run(installed, "-m", "easing_fastai", "doctor", cwd=tmp_path)
+    assert done.returncode == 0 and "Ready." in done.stdout, done.stdout + done.stderr
+
+
+def test_run_a_chapter_in_an_empty_folder(installed, tmp_path, digits):
+    done = run(installed, "-m", "easing_fastai", "run", "01", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["easing-fastai-runs"]
+    page, = tmp_path.glob("easing-fastai-runs/*/01_mnist.html")
+    assert "easing_fastai" in page.read_text(encoding="utf-8")
+
+
+def test_lab_copies_the_notebooks_and_says_the_address(installed, tmp_path):
+    command = [installed, "-m", "easing_fastai", "lab", "mine", "--no-browser"]
+    env = {**os.environ, "JUPYTER_CONFIG_DIR": str(tmp_path / "c"), "JUPYTER_DATA_DIR": str(tmp_path / "d"), "PYTHONUNBUFFERED": "1"}
+    log = tmp_path / "log"
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "jupyter_server_config.py").write_text("c.ServerApp.allow_root = True\n")  # for containers
+    with open(log, "w") as f:
+        process = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=f, stderr=f)
+    try:
+        for _ in range(600):
+            if re.search(r"http://\S+", log.read_text()) or process.poll() is not None:
+                break
+            time.sleep(0.1)
+        assert re.search(r"http://\S+", log.read_text()), log.read_text()
+    finally:
+        process.terminate()
+        process.wait(30)
+        subprocess.run(["pkill", "-f", str(tmp_path / "mine")])
+    names = {p.name for p in (tmp_path / "mine").iterdir()}
+    assert {"index.ipynb", "00_environment.ipynb", "core.ipynb", "tools"} <= names
+
+    (tmp_path / "mine" / "00_environment.ipynb").write_text("my own work")
+    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert again.returncode == 1 and "nothing of yours is overwritten" in " ".join(again.stderr.split())
+    assert (tmp_path / "mine" / "00_environment.ipynb").read_text() == "my own work"
