@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated
 
 # %% ../nbs/cli.ipynb #cell-004
-import click, typer
+import typer
 from rich.console import Console
 from rich.markup import escape
 
@@ -62,6 +62,7 @@ def download():
         except AssetError as e:
             console.print(f'[red]✗[/] {escape(str(e))}', highlight=False)
             failed = True
+        except KeyboardInterrupt: fail(f'Stopped. Nothing of {name} was kept.', 130)
     if failed: fail('Not everything could be fetched. What is missing is replaced by what the package carries.')
 
 # %% ../nbs/cli.ipynb #cell-011
@@ -122,6 +123,7 @@ def run(
                 progress.update(task, completed=progress.tasks[task].total)
         (folder/'index.html').write_text(index_page(runs, f'Run on {time.strftime("%d %B %Y, %H:%M")}'), encoding='utf-8')
     except OSError as e: fail(f'The pages could not be written to {folder}: {e.strerror}. Choose another place with --out.')
+    except KeyboardInterrupt: fail(f'Stopped. The chapters that were done are in {folder}', 130)
     show_runs(runs)
     console.print(f'To read: {folder/"index.html"}', highlight=False, soft_wrap=True)
     if any(run.error for run in runs): raise typer.Exit(1)
@@ -150,15 +152,9 @@ def lab(
 
 # %% ../nbs/cli.ipynb #cell-016
 def main():
-    "The command `easing-fastai`: errors that a user can cause are said in a line, and Ctrl-C is no error at all."
+    "The command `easing-fastai`: what is wrong with data or weights is said in a line."
     warnings.filterwarnings('ignore', message='`torch.jit.script` is deprecated') # from importing fastai; nobody can mend it here
-    try: sys.exit(app(standalone_mode=False))
-    except (KeyboardInterrupt, click.Abort):
-        Console(stderr=True).print('Stopped.')
-        sys.exit(130)
-    except click.ClickException as e: # a mistake in what was typed
-        e.show()
-        sys.exit(e.exit_code)
+    try: app()
     except RuntimeError as e:
         if type(e).__name__ != 'AssetError': raise
         Console(stderr=True).print(f'[bold red]✗[/] {escape(str(e))}', highlight=False)

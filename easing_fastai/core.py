@@ -9,8 +9,11 @@ __all__ = []
 
 # %% ../nbs/core.ipynb #cell-003
 from .environment import best_device, check_environment
+from .head_and_backbone import anatomy
+from .mnist import peek_labels, show_tree
 from .tools.assets import mnist_sample
+from .tools.diagnose import expect_error
 from .tools.pretrained import backbone
 
 # %% ../nbs/core.ipynb #cell-005
-__all__ = ['check_environment', 'best_device', 'mnist_sample', 'backbone']
+__all__ = ['check_environment', 'best_device', 'mnist_sample', 'show_tree', 'peek_labels', 'backbone', 'anatomy', 'expect_error']

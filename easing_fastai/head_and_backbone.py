@@ -8,11 +8,12 @@ Docs: https://easing-fastai.github.io/easing_fastai/head_and_backbone.html.md"""
 __all__ = ['anatomy']
 
 # %% ../nbs/04_head_and_backbone.ipynb #cell-002
+from fastai.learner import Learner
 from .tools.layers import Anatomy, layer_groups, name_of, output_sizes, parts_of, row_of
 
 # %% ../nbs/04_head_and_backbone.ipynb #cell-025
 def anatomy(
-    learn: 'Learner' # any Learner of fastai, trained or not; it is not changed
+    learn: Learner # any Learner of fastai, trained or not; it is not changed
 ) -> Anatomy: # shows itself as a table; `.plot()` draws it, `.rows` and `.groups` are for code
     "Body and head, layer group by layer group: tensors, parameters, frozen or not, learning rate."
     groups, rates, rates_are = layer_groups(learn) # raises TypeError if this is no Learner

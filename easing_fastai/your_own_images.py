@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 from fastai.data.core import DataLoaders
 
-# %% ../nbs/07_your_own_images.ipynb #cell-017
+# %% ../nbs/07_your_own_images.ipynb #cell-018
 def labels_by_file(
     dls: DataLoaders, # of pictures with one label each
 ) -> pd.DataFrame: # columns `file`, `label` and `set`, which is 'train' or 'valid'

@@ -1,5 +1,6 @@
 "What several tests need: a home of its own for data and weights, and processes started in it."
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,8 +18,6 @@ os.environ.update(FASTAI_HOME=str(HOME / "fastai"), TORCH_HOME=str(HOME / "torch
 
 
 def pytest_sessionfinish():
-    import shutil
-
     shutil.rmtree(HOME, ignore_errors=True)
 
 
@@ -26,6 +25,12 @@ def start(*args: str, cwd: Path | None = None, **env: str) -> subprocess.Complet
     "Runs a Python process in the tests' home and returns it ended, with its output as text."
     return subprocess.run([sys.executable, *args], cwd=cwd or HOME, env={**os.environ, **env}, text=True,
                           capture_output=True, timeout=600)
+
+
+def copy_repo(folder: Path) -> Path:
+    "The repository once more, without what was built or installed in it."
+    skip = shutil.ignore_patterns(".git", ".venv", "_proc", "_docs", "__pycache__", "easing-fastai-runs", "*.egg-info", "build", "dist")
+    return shutil.copytree(REPO, folder, symlinks=True, ignore=skip)
 
 
 def easing_fastai(*args: str, **kwargs) -> subprocess.CompletedProcess:

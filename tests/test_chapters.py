@@ -1,13 +1,15 @@
 "All notebooks, from top to bottom: on the offline data, on ResNet-18, and on the real data."
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
-from conftest import REAL_HOME, REPO, start
+from conftest import REAL_HOME, REPO, copy_repo, start
 
 NBDEV_TEST = [str(Path(sys.executable).parent / "nbdev-test"), "--do_print"]
 
@@ -31,24 +33,44 @@ def without_privileges(command: list[str]) -> list[str]:
     return command
 
 
-def nbdev_test(*args: str, **env: str) -> subprocess.CompletedProcess:
-    done = subprocess.run(without_privileges([*NBDEV_TEST, *args]), cwd=REPO, env={**os.environ, **env},
+SOLUTION = re.compile(r"<details>\n<summary>Solution</summary>.*?</details>", flags=re.S)
+
+
+@pytest.fixture(scope="module")
+def solved(tmp_path_factory) -> Path:
+    "The repository once more, the solutions of the exercises as cells of code."
+    folder = copy_repo(tmp_path_factory.mktemp("solved") / "easing_fastai")
+    for path in (folder / "nbs").glob("*.ipynb"):
+        nb = nbformat.read(path, as_version=4)
+        cells = []
+        for cell in nb.cells:
+            cells.append(cell)
+            if cell.cell_type == "markdown":
+                blocks = [code for solution in SOLUTION.findall(cell.source) for code in re.findall(r"```python\n(.*?)```", solution, flags=re.S)]
+                cells += [nbformat.v4.new_code_cell(code) for code in blocks]
+        nb.cells = cells
+        nbformat.write(nb, path)
+    return folder
+
+
+def nbdev_test(folder: Path, *args: str, **env: str) -> subprocess.CompletedProcess:
+    done = subprocess.run(without_privileges([*NBDEV_TEST, *args]), cwd=folder, env={**os.environ, **env},
                           capture_output=True, text=True, timeout=1500)
     print(done.stdout[-3000:], done.stderr[-6000:])
     return done
 
 
-def test_all_notebooks_and_the_data_folder_stays_as_it_is(digits):
-    data, nbs = digits.parent, state(REPO / "nbs")
+def test_all_notebooks_and_the_data_folder_stays_as_it_is(digits, solved):
+    data, nbs = digits.parent, state(solved / "nbs")
     before = state(data)
     read_only(data, True)
     try:
-        done = nbdev_test("--n_workers", "2", "--timing")
+        done = nbdev_test(solved, "--n_workers", "2", "--timing")
     finally:
         read_only(data, False)
     assert done.returncode == 0, done.stderr[-4000:]
     assert state(data) == before, "a notebook has written into the data folder"
-    assert state(REPO / "nbs") == nbs, "a notebook has left something in the folder of notebooks"
+    assert state(solved / "nbs") == nbs, "a notebook has left something in the folder of notebooks"
 
 
 def test_a_chapter_with_resnet18(tmp_path, digits):
@@ -56,7 +78,7 @@ def test_a_chapter_with_resnet18(tmp_path, digits):
     make = "from easing_fastai.tools.pretrained import resnet18, resnet18_file, torch; " \
            "f = resnet18_file(); f.parent.mkdir(parents=True); torch.save(resnet18().state_dict(), f)"
     assert start("-c", make, TORCH_HOME=str(tmp_path)).returncode == 0
-    done = nbdev_test("nbs/04_head_and_backbone.ipynb", "--n_workers", "0", TORCH_HOME=str(tmp_path))
+    done = nbdev_test(REPO, "nbs/04_head_and_backbone.ipynb", "--n_workers", "0", TORCH_HOME=str(tmp_path))
     assert done.returncode == 0, done.stderr[-4000:]
 
 
@@ -90,8 +112,8 @@ def mnist_home() -> str:
 
 
 @pytest.mark.real
-def test_all_chapters_on_mnist_sample(mnist_home):
-    done = nbdev_test("--file_re", r"^\d\d", "--n_workers", "2", "--timing", FASTAI_HOME=mnist_home)
+def test_all_chapters_on_mnist_sample(mnist_home, solved):
+    done = nbdev_test(solved, "--file_re", r"^\d\d", "--n_workers", "2", "--timing", FASTAI_HOME=mnist_home)
     assert done.returncode == 0, done.stderr[-4000:]
 
 

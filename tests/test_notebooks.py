@@ -2,14 +2,13 @@
 import base64
 import json
 import re
-import shutil
 import struct
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from conftest import REPO, start
+from conftest import REPO, copy_repo, start
 
 NOTEBOOKS = sorted(p for p in (REPO / "nbs").rglob("*.ipynb") if not {"_proc", ".ipynb_checkpoints"} & set(p.parts))
 CHAPTERS = [p for p in NOTEBOOKS if re.match(r"\d\d_", p.name)]
@@ -55,9 +54,7 @@ every_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=ids)
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory) -> Path:
     "The repository once more, exported, cleaned and processed for the site."
-    folder = tmp_path_factory.mktemp("copy") / "easing_fastai"
-    skip = shutil.ignore_patterns(".git", ".venv", "_proc", "_docs", "__pycache__", "easing-fastai-runs", "*.egg-info", "build")
-    shutil.copytree(REPO, folder, symlinks=True, ignore=skip)
+    folder = copy_repo(tmp_path_factory.mktemp("copy") / "easing_fastai")
     bin = Path(sys.executable).parent
     for command in ("nbdev-export", "nbdev-clean"):
         subprocess.run([str(bin / command)], cwd=folder, check=True, capture_output=True)
@@ -138,6 +135,8 @@ def test_form_of_a_chapter(path):
     assert len(re.findall(r"\*\*[^*\n]*guess[^*\n]*\*\*", text)) >= 2, "the reader commits to a guess, twice at least"
     assert sum("assert " in source(cell) for cell in code_cells(path)) >= 3
     assert len(re.findall(r"\w+", text)) < 25 * 220, "25 minutes of reading"
+    assert len(re.findall(r"^\*\*[123]\. .*?<summary>Solution</summary>.*?```python\n.*?assert", text, flags=re.S | re.M)) == 3, "three exercises"
+    assert text.count("<summary>Answer</summary>") == 5, "five questions"
     labels = [cell for cell in code_cells(path) if "label" in directives(cell)]
     assert len(labels) == 1 and source(labels[0]).startswith("#| label: key-result")
     assert len("".join(labels[0]["outputs"][0]["text"]).strip().splitlines()) == 1, "the key result is one line"

@@ -110,7 +110,9 @@ def output_sizes(
         learn.model.eval()
         with torch.no_grad(): learn.model(*inputs)
         return tuple(inputs[0].shape[1:]), sizes
-    except Exception: return None, sizes
+    except Exception as e: # any model, any data: whatever goes wrong here, the rest of the table is still right
+        print(f'Sizes are left out, because the model could not be run on a picture of its dls: {type(e).__name__}: {e}')
+        return None, sizes
     finally:
         for hook in hooks: hook.remove()
         for module, training in modes: module.training = training

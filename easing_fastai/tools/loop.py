@@ -93,22 +93,25 @@ def draw_loop(
     events: list[str] # as `record_events` returns them; best for one batch of each kind
 ) -> Figure:
     "Draws fastai's training loop as boxes in boxes, with its events in order and the work between them."
-    fig, ax = plt.subplots(figsize=(7, 0.26*len(events)+0.2), layout='constrained')
-    opened = [] # the rows at which boxes begin that are not closed yet
-    for row, name in enumerate(events):
+    fig, ax = plt.subplots(figsize=(7, 1), layout='constrained') # the height is set when the rows are known
+    text, opened, row = dict(va='center', family='monospace', fontsize=9, zorder=3), [], 0
+    for before, name in zip([None, *events], events):
+        if work := WORK.get((before, name)):
+            ax.text(0.3*len(opened)+0.5, row, work, color='firebrick', **text)
+            row += 1
         what = name.partition('_')[2]
         if name.startswith('before_'): opened.append((row, what))
         depth = len(opened)
-        ax.text(0.3*depth, row, name, va='center', family='monospace', fontsize=9, zorder=3)
-        work = WORK.get((events[row-1], name)) if row else None
-        if work: ax.text(3.7, row-0.5, '→ ' + work, va='center', family='monospace', fontsize=9, color='firebrick', zorder=3)
+        ax.text(0.3*depth, row, name, **text)
         if name.startswith('after_') and opened and opened[-1][1] == what:
             top, _ = opened.pop()
             left, right = 0.3*depth-0.15, 8.9-0.15*depth
-            colour = plt.cm.Blues(0.04*depth)
-            ax.add_patch(Rectangle((left, top-0.45), right-left, row-top+0.9, facecolor=colour, edgecolor='grey', lw=0.8, zorder=depth/10))
+            ax.add_patch(Rectangle((left, top-0.45), right-left, row-top+0.9, facecolor=plt.cm.Blues(0.04*depth),
+                                   edgecolor='grey', lw=0.8, zorder=depth/10))
             ax.text(right-0.1, top, what, ha='right', va='center', fontsize=9, weight='bold', zorder=3)
-    ax.set(xlim=(0, 9), ylim=(len(events)-0.3, -0.7))
+        row += 1
+    fig.set_figheight(0.22*row)
+    ax.set(xlim=(0, 9), ylim=(row-0.4, -0.6))
     ax.axis('off')
     return fig
 

@@ -29,8 +29,10 @@ def plot_rates(
         in_the_middle = unfrozen_at + (len(rates) - unfrozen_at)*45//100
         above.annotate(label, (in_the_middle, rates[name][in_the_middle]), xytext=(4, 5), textcoords='offset points',
                        color=f'C{i}', fontsize=9)
-    below.plot(batch, rates.momentum, color='0.3')
-    above.set(yscale='log', ylabel='learning rate', ylim=(None, rates[groups].max().max()*5))
+    for part in (slice(0, unfrozen_at), slice(unfrozen_at, None)): below.plot(batch[part], rates.momentum[part], color='0.3')
+    above.annotate('other groups: only BatchNorm', (unfrozen_at//4, rates[groups[0]][unfrozen_at//4]), xytext=(8, -14),
+                   textcoords='offset points', fontsize=9, color='0.3')
+    above.set(yscale='log', ylabel='learning rate', ylim=(None, rates[groups].max().max()*30))
     below.set(ylabel='momentum', xlabel='batch')
     for ax in (above, below):
         ax.axvline(unfrozen_at - 0.5, color='0.2', lw=1, ls=':')
