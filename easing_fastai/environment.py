@@ -22,7 +22,7 @@ def why_broken(
     return None if result == 4 else f'it says that 2 + 2 is {result}'
 
 # %% ../nbs/00_environment.ipynb #cell-017
-def best_device() -> 'torch.device': # what fastai computes on from now on
+def best_device() -> object: # the torch.device that fastai computes on from now on
     "The first of CUDA, MPS and CPU that really computes; fastai is set right where it would choose one that doesn't."
     import torch
     from fastai.torch_core import default_device, defaults

@@ -36,7 +36,7 @@ def like_mnist(
     small = ImageOps.autocontrast(small)                              # at most 20×20, the brightest point white
     masses = [np.asarray(small, dtype=float).sum(axis) for axis in (0, 1)] # of its columns, of its rows
     middles = [np.average(np.arange(len(m)), weights=m) for m in masses]   # together: the centre of mass
-    corner = [min(max(0, round(13.5 - middle)), 28 - len(m)) for middle, m in zip(middles, masses)]
+    corner = [min(max(0, round(14 - middle)), 28 - len(m)) for middle, m in zip(middles, masses)]
     page = Image.new('L', (28, 28))                                   # black
     page.paste(small, corner)                                         # the centre of mass in its middle
     return PILImage.create(np.asarray(page.convert('RGB')))

@@ -29,7 +29,8 @@ def installed(tmp_path_factory) -> Path:
 
 
 def run(python: Path, *args: str, cwd: Path) -> subprocess.CompletedProcess:
-    return subprocess.run([python, *args], cwd=cwd, capture_output=True, text=True, timeout=300)
+    env = {**os.environ, "JUPYTER_PATH": str(Path(sys.prefix) / "share" / "jupyter")}  # nbconvert's templates are borrowed, too
+    return subprocess.run([python, *args], cwd=cwd, env=env, capture_output=True, text=True, timeout=300)
 
 
 def test_it_is_the_installed_one(installed, tmp_path):
