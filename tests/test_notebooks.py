@@ -146,6 +146,11 @@ def test_form_of_a_chapter(path):
         assert not {"eval", "hide", "slow", "notest"} & directives(cell), source(cell)
 
 
+def test_the_home_page_lists_all_chapters():
+    listed = dict((file, title) for title, file in re.findall(r"\| \[\d\d ([^\]]+)\]\((\d\d_\w+)\.ipynb\)", words(REPO / "nbs" / "index.ipynb")))
+    assert listed == {path.stem: words(path).splitlines()[0].removeprefix("# ") for path in CHAPTERS}
+
+
 def test_readme_is_made_from_the_home_page():
     code = "from easing_fastai.tools import pages; from pathlib import Path; import sys; " \
            "pages.Path.write_text = lambda self, text, **kw: sys.stdout.write(text); pages.write_readme()"

@@ -6,13 +6,15 @@ Docs: https://easing-fastai.github.io/easing_fastai/tools/few_images.html.md"""
 
 # %% auto #0
 __all__ = ['Pictures', 'read_pictures', 'pixels_and_classes', 'draw_few', 'sizes_for', 'normalised', 'InMemory', 'NoValidation',
-           'few_learner', 'accuracy_on', 'nearest_mean_accuracy', 'compare_recipes', 'plot_recipes']
+           'few_learner', 'side_by_side', 'remember', 'do', 'accuracy_on', 'nearest_mean_accuracy', 'compare_recipes',
+           'plot_recipes']
 
 # %% ../../nbs/tools/few_images.ipynb #cell-002
-import random
+import random, sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
+from multiprocessing import get_context
 from pathlib import Path
 
 # %% ../../nbs/tools/few_images.ipynb #cell-003
@@ -143,7 +145,32 @@ def few_learner(
     learn.logger = lambda row: None
     return learn
 
-# %% ../../nbs/tools/few_images.ipynb #cell-017
+# %% ../../nbs/tools/few_images.ipynb #cell-018
+def side_by_side(
+    work: Callable, # called with a task
+    tasks: list     # for each of them
+) -> list: # the results, in the order of the tasks
+    "Does each task, on two processes where they can be had cheaply, each of them on one thread."
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1) # so little work is not faster with more, and adds up the same way on every machine
+    try:
+        if sys.platform != 'linux' or torch.cuda.is_available(): return [work(task) for task in tasks]
+        with get_context('fork').Pool(2, remember, [work]) as pool: return pool.map(do, tasks, chunksize=1)
+    finally: torch.set_num_threads(threads)
+
+def remember(
+    work: Callable # for `do`
+):
+    "Notes in a new process what it is there for."
+    do.work = work
+
+def do(
+    task # of `side_by_side`
+):
+    "Does a task in a process of `side_by_side`."
+    return do.work(task)
+
+# %% ../../nbs/tools/few_images.ipynb #cell-020
 def accuracy_on(
     model: torch.nn.Module, # on the CPU
     pictures: Pictures      # with the held-out ones
@@ -170,21 +197,19 @@ def compare_recipes(
     seeds: tuple[int, ...] = (0, 1, 2)              # each draws other pictures and other random weights
 ) -> pd.DataFrame: # a row per training: recipe, per_class, seed, accuracy
     "Trains each recipe from each seed on each number of pictures; also the nearest mean picture."
-    rows, threads = [], torch.get_num_threads()
-    torch.set_num_threads(1) # so little work is not faster with more, and adds up the same way on every machine
-    try:
-        for size, seed in product(sizes, seeds):
-            x, y = draw_few(pictures, size, seed)
-            rows.append(('nearest mean picture', size, seed, nearest_mean_accuracy(x, y, pictures)))
-            for name, (pretrained, train) in recipes.items():
-                set_seed(seed)
-                learn = few_learner(x, y, pretrained)
-                train(learn)
-                rows.append((name, size, seed, accuracy_on(learn.model, pictures)))
-    finally: torch.set_num_threads(threads)
+    def run(task):
+        size, seed, name = task
+        x, y = draw_few(pictures, size, seed)
+        if name == 'nearest mean picture': return name, size, seed, nearest_mean_accuracy(x, y, pictures)
+        pretrained, train = recipes[name]
+        set_seed(seed)
+        learn = few_learner(x, y, pretrained)
+        train(learn)
+        return name, size, seed, accuracy_on(learn.model, pictures)
+    rows = side_by_side(run, [(size, seed, name) for size, seed, name in product(sizes, seeds, ['nearest mean picture', *recipes])])
     return pd.DataFrame(rows, columns=['recipe', 'per_class', 'seed', 'accuracy'])
 
-# %% ../../nbs/tools/few_images.ipynb #cell-022
+# %% ../../nbs/tools/few_images.ipynb #cell-025
 def plot_recipes(
     results: pd.DataFrame, # from `compare_recipes`
     n_all: int             # where 'all' stands on the axis: pictures per class

@@ -93,7 +93,7 @@ CANVAS = '''<div class="digit-canvas"></div>
 })();
 </script>'''
 
-def drawing_canvas() -> 'IPython.display.HTML': # shown as the output of its cell
+def drawing_canvas() -> object: # shown as the output of its cell
     "A canvas to draw a digit on with mouse, pen or finger; below it the drawing as text for `draw_strokes`."
     from IPython.display import HTML
     return HTML(CANVAS)
