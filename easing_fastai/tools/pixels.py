@@ -71,7 +71,7 @@ def coloured_table(
     image: np.ndarray, # grey levels from 0 to 255
     rows: slice,       # which rows to show
     columns: slice,    # which columns to show
-) -> 'pd.io.formats.style.Styler': # shows itself as a table in a notebook
+) -> object: # shows itself as a table in a notebook
     "A piece of a picture as a table of numbers, each on the colour of its size."
     numbers = pd.DataFrame(image).iloc[rows, columns]
     return (numbers.style.background_gradient(COLOURS, axis=None, vmin=0, vmax=255)
