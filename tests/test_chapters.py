@@ -11,7 +11,7 @@ import nbformat
 import pytest
 from conftest import REAL_HOME, REPO, copy_repo, start
 
-NBDEV_TEST = [str(Path(sys.executable).parent / "nbdev-test"), "--do_print"]
+NBDEV_TEST = [str(Path(sys.executable).parent / "nbdev-test"), "--do-print"]
 
 
 def state(folder: Path) -> dict[str, str]:
@@ -65,7 +65,7 @@ def test_all_notebooks_and_the_data_folder_stays_as_it_is(digits, solved):
     before = state(data)
     read_only(data, True)
     try:
-        done = nbdev_test(solved, "--n_workers", "2", "--timing")
+        done = nbdev_test(solved, "--n-workers", "2", "--timing")
     finally:
         read_only(data, False)
     assert done.returncode == 0, done.stderr[-4000:]
@@ -78,7 +78,7 @@ def test_a_chapter_with_resnet18(tmp_path, digits):
     make = "from easing_fastai.tools.pretrained import resnet18, resnet18_file, torch; " \
            "f = resnet18_file(); f.parent.mkdir(parents=True); torch.save(resnet18().state_dict(), f)"
     assert start("-c", make, TORCH_HOME=str(tmp_path)).returncode == 0
-    done = nbdev_test(REPO, "nbs/04_head_and_backbone.ipynb", "--n_workers", "0", TORCH_HOME=str(tmp_path))
+    done = nbdev_test(REPO, "nbs/04_head_and_backbone.ipynb", "--n-workers", "0", TORCH_HOME=str(tmp_path))
     assert done.returncode == 0, done.stderr[-4000:]
 
 
@@ -113,7 +113,7 @@ def mnist_home() -> str:
 
 @pytest.mark.real
 def test_all_chapters_on_mnist_sample(mnist_home, solved):
-    done = nbdev_test(solved, "--file_re", r"^\d\d", "--n_workers", "2", "--timing", FASTAI_HOME=mnist_home)
+    done = nbdev_test(solved, "--file-re", r"^\d\d", "--n-workers", "2", "--timing", FASTAI_HOME=mnist_home)
     assert done.returncode == 0, done.stderr[-4000:]
 
 
