@@ -74,7 +74,7 @@ def test_clean(copy, path):
 
 
 def test_the_site_can_be_processed(copy):
-    done = start("-c", "from nbdev.serve import proc_nbs; proc_nbs(n_workers=1)", cwd=copy, PYTHONPATH=str(copy))
+    done = start("-c", "from nbdev.serve import proc_nbs; proc_nbs(n_workers=2)", cwd=copy, PYTHONPATH=str(copy))
     assert done.returncode == 0, done.stderr
     processed = {p.relative_to(copy / "_proc") for p in (copy / "_proc").rglob("*.ipynb")}
     assert {p.relative_to(REPO / "nbs") for p in NOTEBOOKS} == processed
