@@ -2,6 +2,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -133,6 +134,29 @@ def test_ctrl_c_in_a_chapter(two_chapters):
         for _ in range(100):
             os.kill(int(pid.read_text()), 0)
             time.sleep(0.1)
+
+
+def test_ctrl_c_in_a_download(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        code = f"""
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from easing_fastai.tools import assets
+assets.URLs.MNIST_SAMPLE = 'http://127.0.0.1:{silent.getsockname()[1]}/mnist_sample.tgz'
+sys.argv = ['easing-fastai', 'download']
+from easing_fastai.cli import main
+main()
+"""
+        process = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "FASTAI_HOME": str(tmp_path)},
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        silent.settimeout(60)
+        connection, _ = silent.accept()
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        connection.close()
+    assert process.returncode == 130 and "Nothing of MNIST_SAMPLE was kept" in err and "Traceback" not in err
+    assert list((tmp_path / "data").iterdir()) == []
 
 
 @pytest.mark.skipif(not shutil.which("mount") or os.name != "posix" or os.geteuid() != 0, reason="a full disk takes root to make")

@@ -163,15 +163,3 @@ def test_the_front_door():
     names = set(done.stdout.split())
     described = set(re.findall(r"`(\w+)\([\w, ]*\)`", words(REPO / "nbs" / "core.ipynb")))
     assert names == described and len(names) >= 7
-
-
-def test_ten_lines_of_readme_as_a_script(tmp_path, digits):
-    blocks = re.findall(r"```python\n(.*?)```", (REPO / "README.md").read_text(encoding="utf-8"), flags=re.S)
-    script, = (block for block in blocks if "from easing_fastai.core import *" in block)
-    assert len([line for line in script.splitlines() if line.strip()]) == 10
-    (tmp_path / "ten_lines.py").write_text(script)
-    done = start("ten_lines.py", cwd=tmp_path, NO_COLOR="1")
-    assert done.returncode == 0, done.stderr
-    for words_of_it in ("Is this machine ready?", "train/3", "accuracy", "tensor("):
-        assert words_of_it in done.stdout, done.stdout
-    assert [p.name for p in tmp_path.iterdir()] == ["ten_lines.py"]

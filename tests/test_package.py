@@ -45,6 +45,19 @@ def test_doctor(installed, tmp_path):
     assert done.returncode == 0 and "Ready." in done.stdout, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("which", ["editable", "wheel"])
+def test_ten_lines_of_readme_as_a_script(which, installed, tmp_path, digits):
+    blocks = re.findall(r"```python\n(.*?)```", (REPO / "README.md").read_text(encoding="utf-8"), flags=re.S)
+    script, = (block for block in blocks if "from easing_fastai.core import *" in block)
+    assert len([line for line in script.splitlines() if line.strip()]) == 10
+    (tmp_path / "ten_lines.py").write_text(script, encoding="utf-8")
+    done = run(installed if which == "wheel" else sys.executable, "ten_lines.py", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for words in ("Is this machine ready?", "train/3", "accuracy", "Anatomy of", "tensor("):
+        assert words in done.stdout, done.stdout
+    assert [p.name for p in tmp_path.iterdir()] == ["ten_lines.py"]
+
+
 def test_run_a_chapter_in_an_empty_folder(installed, tmp_path, digits):
     done = run(installed, "-m", "easing_fastai", "run", "01", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -8,7 +8,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/tools/diagnose.html.md"""
 __all__ = ['without_folders', 'is_cell', 'is_own', 'one_call', 'error_text', 'expect_error']
 
 # %% ../../nbs/tools/diagnose.ipynb #cell-002
-import linecache, os, sys, sysconfig, tempfile, traceback
+import linecache, os, re, sys, sysconfig, tempfile, traceback
 from pathlib import Path
 from types import FrameType, TracebackType
 
@@ -18,9 +18,9 @@ def without_folders(
 ) -> str: # libraries as `fastai/data/core.py`, the home folder as `~`
     "A text without the folders of this machine."
     libraries = {os.path.abspath(folder) for folder in [*sys.path, os.getcwd()]} - {os.sep}
-    for folder in sorted(libraries, key=len, reverse=True): text = text.replace(folder + os.sep, '')
-    for folder, name in ((tempfile.gettempdir(), '<temporary folder>'), (str(Path.home()), '~')):
-        text = text.replace(folder + os.sep, name + os.sep)
+    names = {**dict.fromkeys(libraries, ''), tempfile.gettempdir(): '<temporary folder>' + os.sep, str(Path.home()): '~' + os.sep}
+    for folder, name in sorted(names.items(), key=lambda pair: len(pair[0]), reverse=True):
+        text = re.sub(r'(?<![\w.-])' + re.escape(folder + os.sep), lambda match: name, text) # not in the middle of a path
     return text
 
 # %% ../../nbs/tools/diagnose.ipynb #cell-008
