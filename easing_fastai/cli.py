@@ -1,4 +1,4 @@
-"""`easing-fastai`: is this machine ready, fetch what is needed for a train ride, run the chapters
+"""`easing-fastai`: is this machine ready, fetch what is needed for a train ride, run the chapters, train on your own pictures
 
 Docs: https://easing-fastai.github.io/easing_fastai/cli.html.md"""
 
@@ -6,10 +6,10 @@ Docs: https://easing-fastai.github.io/easing_fastai/cli.html.md"""
 
 # %% auto #0
 __all__ = ['app', 'console', 'fail', 'need', 'doctor', 'download', 'chosen_chapters', 'new_folder', 'show_runs', 'run', 'lab',
-           'main']
+           'bars', 'check', 'train', 'predict', 'bench', 'show_table', 'main']
 
 # %% ../nbs/cli.ipynb #cell-003
-import shutil, subprocess, sys, time, warnings
+import os, shutil, subprocess, sys, time, warnings
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -21,7 +21,7 @@ from rich.markup import escape
 
 # %% ../nbs/cli.ipynb #cell-005
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None,
-                  help='fastai, unpacked: check this machine, fetch data, run the chapters.')
+                  help='fastai, unpacked: check this machine, run the chapters, train on pictures of your own.')
 console = Console()
 
 def fail(
@@ -111,9 +111,9 @@ def run(
     "Execute chapters from top to bottom and make pages of them to read."
     need('nbclient', 'nbconvert', 'ipykernel')
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-    from easing_fastai.tools.pages import index_page, nbformat, run_chapter
+    from easing_fastai.tools.pages import nbformat, run_chapter, write_pages
     paths, runs = chosen_chapters(chapter), []
-    folder = new_folder(out)
+    folder, setup = new_folder(out), f'Run on {time.strftime("%d %B %Y, %H:%M")}'
     columns = TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TextColumn('cells'), TimeElapsedColumn()
     try:
         with Progress(*columns, console=console) as progress:
@@ -121,9 +121,11 @@ def run(
                 task = progress.add_task(path.stem, total=len(nbformat.read(path, as_version=4).cells))
                 runs.append(run_chapter(path, folder, on_cell=lambda number: progress.update(task, completed=number)))
                 progress.update(task, completed=progress.tasks[task].total)
-        (folder/'index.html').write_text(index_page(runs, f'Run on {time.strftime("%d %B %Y, %H:%M")}'), encoding='utf-8')
+        write_pages(runs, folder, setup)
     except OSError as e: fail(f'The pages could not be written to {folder}: {e.strerror}. Choose another place with --out.')
-    except KeyboardInterrupt: fail(f'Stopped. The chapters that were done are in {folder}', 130)
+    except KeyboardInterrupt:
+        write_pages(runs, folder, setup)
+        fail(f'Stopped. The chapters that were done: {folder/"index.html"}', 130)
     show_runs(runs)
     console.print(f'To read: {folder/"index.html"}', highlight=False, soft_wrap=True)
     if any(run.error for run in runs): raise typer.Exit(1)
@@ -145,12 +147,133 @@ def lab(
     try:
         if folder.exists(): folder.rmdir() # it is empty
         with built_in_one_step(folder) as work:
-            shutil.copytree(notebooks_folder(), work, ignore=shutil.ignore_patterns('_*', '.*', '*.yml'))
+            shutil.copytree(notebooks_folder(), work, ignore=shutil.ignore_patterns('_*', '.*', '*.yml', '*.lua', '*.css', '*.qmd', '*.svg', '*.png', '*.json', '*.txt'))
     except OSError as e: fail(f'The notebooks could not be copied to {for_people(folder)}: {e.strerror or e.args[0][0][-1]}. Choose another folder.') # copytree collects errors
     console.print(f'Your notebooks: {for_people(folder)}', highlight=False, soft_wrap=True)
     raise typer.Exit(subprocess.call([sys.executable, '-m', 'jupyterlab', str(folder), *([] if browser else ['--no-browser'])]))
 
 # %% ../nbs/cli.ipynb #cell-016
+def bars(): # a context manager
+    "A progress bar in the terminal, gone when it is done."
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    return Progress(TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+                    console=console, transient=True)
+
+@app.command()
+def check(
+    path: Annotated[Path, typer.Argument(help='A folder of pictures. It is only read.', show_default=False)],
+):
+    "Say what in a folder of pictures will make a training fail or mislead."
+    from easing_fastai.tools.check_images import check_images
+    from easing_fastai.tools.layout import FolderError
+    try:
+        with bars() as progress:
+            task = progress.add_task('Looking at the pictures', total=None)
+            found = check_images(path, lambda done, total: progress.update(task, completed=done, total=total))
+    except FolderError as e: fail(str(e))
+    except KeyboardInterrupt: fail('Stopped. Nothing was changed.', 130)
+    console.print(found)
+    if not found.ok: fail('The rows with ✗ make a training fail or mislead. Nothing was changed.')
+
+# %% ../nbs/cli.ipynb #cell-017
+@app.command()
+def train(
+    path: Annotated[Path, typer.Argument(help='A folder of pictures. It is only read.', show_default=False)],
+    epochs: Annotated[int, typer.Option(min=1, help='Rounds through the pictures, after one in which only the new head learns.')] = 5,
+    arch: Annotated[str, typer.Option(help="A network of torchvision, as resnet34. By default ResNet-18, or the package's own if that can not be had.", show_default=False)] = '',
+    out: Annotated[Path, typer.Option(help='The folder of the model. A model that is there is replaced.')] = Path('easing-fastai-model'),
+    seed: Annotated[int, typer.Option(help='Decides everything random: the same seed, the same model on the same computer.')] = 42,
+):
+    "Make a model of a folder of pictures: guess the labels, fine-tune, write a report."
+    from easing_fastai.environment import best_device
+    from easing_fastai.tools.files import for_people
+    from easing_fastai.tools.layout import FolderError, shown
+    from easing_fastai.tools.training import train as train_on
+    out, before = out.expanduser(), out.expanduser().exists()
+    where = shown(for_people(out))
+    best_device() # where fastai would choose one that does not work, this sets it right
+    try:
+        with bars() as progress:
+            tasks = {'check': progress.add_task('Looking at the pictures', total=None), 'train': progress.add_task('Training', total=None, visible=False)}
+            card = train_on(path, out, epochs, arch or None, seed, say=lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True),
+                            on_progress=lambda what, done, total: progress.update(tasks[what], completed=done, total=total, visible=True))
+    except FolderError as e: fail(str(e))
+    except OSError as e: fail(f'The model could not be written to {where}: {e.strerror or e}. ' + ('The one that was there is still whole.' if before else 'Choose another place with --out.'))
+    except KeyboardInterrupt: fail('Stopped. ' + (f'The model in {where} is whole.' if out.exists() else 'Nothing was written.'), 130)
+    if card is None: return # one of several processes, and not the one that writes
+    wrong = round((1 - card.accuracy)*card.n_valid)
+    console.print(f'[green]✓[/] {wrong:,} of {card.n_valid:,} pictures kept aside wrong ({card.accuracy:.1%} right)', highlight=False)
+    console.print(f'To read: {escape(shown(for_people(out/"index.html")))}', highlight=False, soft_wrap=True)
+    console.print(f'To ask:  easing-fastai predict {escape(where)} PICTURE', highlight=False, soft_wrap=True)
+
+# %% ../nbs/cli.ipynb #cell-018
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help='The folder that easing-fastai train wrote.', show_default=False)],
+    image: Annotated[list[Path], typer.Argument(help='Pictures to ask about.', show_default=False)],
+):
+    "Ask a model about pictures: the class and the probabilities."
+    from rich.table import Table
+    from easing_fastai.tools.layout import shown
+    from easing_fastai.tools.training import ModelError, load_model
+    table, refused = Table('picture', 'class', 'probabilities'), []
+    try:
+        loaded = load_model(model)
+        for file in image:
+            try: answer = loaded.predict(file)
+            except ModelError as e: refused.append(str(e))
+            else:
+                shares = ', '.join(f'{shown(label)} {share:.1%}' for label, share in list(answer.items())[:5]) + (' …' if len(answer) > 5 else '')
+                table.add_row(escape(shown(file)), escape(shown(next(iter(answer)))), escape(shares))
+    except ModelError as e: fail(str(e))
+    except KeyboardInterrupt: fail('Stopped.', 130)
+    if table.rows: console.print(table)
+    for message in refused: Console(stderr=True).print(f'[bold red]✗[/] {escape(message)}', highlight=False, soft_wrap=True)
+    if refused: raise typer.Exit(1)
+
+# %% ../nbs/cli.ipynb #cell-020
+@app.command()
+def bench(
+    epochs: Annotated[int, typer.Option(min=1, help='As in fine_tune(EPOCHS); one frozen epoch comes before.')] = 1,
+    repeats: Annotated[int, typer.Option(min=1, help='Each with another seed; the median counts.')] = 3,
+    large: Annotated[bool, typer.Option(help='ResNet-18 too: several times as long.')] = False,
+    tricks: Annotated[bool, typer.Option(help='Try channels last, bf16 and torch.compile too.')] = False,
+    out: Annotated[Path, typer.Option(help='The picture to write.')] = Path('easing-fastai-bench.png'),
+):
+    "Compare ways to train on this machine: a table, and a bar chart as a picture."
+    out = out.expanduser()
+    if out.suffix.lower() != '.png' and not out.is_dir(): fail(f'The picture is a PNG, so name it so: --out {out.with_suffix(".png")}', 2)
+    if out.is_dir() or not os.access(out.absolute().parent, os.W_OK): fail(f'Nothing can be written to {out}. Choose another place with --out.')
+    from easing_fastai.tools.assets import mnist_sample
+    with console.status('Getting the pictures'): path = mnist_sample()
+    from easing_fastai.tools.bench import compare, networks, save_summary, summary, this_machine, try_tricks
+    from easing_fastai.tools.pretrained import digits_resnet18
+    console.print(f'{path.name}; {this_machine()}', highlight=False, markup=False)
+    try:
+        with console.status('Training') as status:
+            def on_run(run): status.update(f'Training: {run.network}, seed {run.seed}, {run.way} took {run.seconds:.1f} s')
+            table = summary(compare(path, networks(large), epochs, repeats, on_run=on_run))
+        show_table(table, f'fine_tune({epochs}), reading included; medians of {repeats}')
+        if tricks:
+            with console.status('Trying tricks; compiling takes a while'): tried = try_tricks(digits_resnet18, compiled=True)
+            show_table(tried.reset_index(names='trick'), 'A training step')
+        save_summary(table, out, f'{path.name}; {this_machine()}')
+    except KeyboardInterrupt: fail('Stopped. Nothing was written.', 130)
+    except OSError as e: fail(f'The picture could not be written to {out}: {e.strerror or e}. Choose another place with --out.')
+    console.print(f'Bar chart: {out}', highlight=False, soft_wrap=True)
+
+def show_table(
+    table: object, # a DataFrame
+    title: str     # what it shows
+):
+    "Prints a table."
+    from rich.table import Table
+    shown = Table(*table.columns, title=title, title_justify='left')
+    def as_text(cell): return '' if cell != cell else f'{cell:.2f}' if isinstance(cell, float) else escape(str(cell)) # NaN is not equal to itself
+    for row in table.itertuples(index=False): shown.add_row(*map(as_text, row))
+    console.print(shown)
+
+# %% ../nbs/cli.ipynb #cell-022
 def main():
     "The command `easing-fastai`: what is wrong with data or weights is said in a line."
     warnings.filterwarnings('ignore', message='`torch.jit.script` is deprecated') # from importing fastai; nobody can mend it here

@@ -1,4 +1,4 @@
-"""Which line reads which folder, one line that goes wrong in silence, and a model from a folder of your own
+"""From a folder of your own to a model that answers: which line reads it, what is wrong with it, and what can go wrong in silence
 
 Docs: https://easing-fastai.github.io/easing_fastai/your_own_images.html.md"""
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 from fastai.data.core import DataLoaders
 
-# %% ../nbs/07_your_own_images.ipynb #cell-018
+# %% ../nbs/07_your_own_images.ipynb #cell-023
 def labels_by_file(
     dls: DataLoaders, # of pictures with one label each
 ) -> pd.DataFrame: # columns `file`, `label` and `set`, which is 'train' or 'valid'

@@ -75,6 +75,7 @@ def coloured_table(
     "A piece of a picture as a table of numbers, each on the colour of its size."
     numbers = pd.DataFrame(image).iloc[rows, columns]
     return (numbers.style.background_gradient(COLOURS, axis=None, vmin=0, vmax=255)
+            .map(lambda level: 'color: white' if level < 110 else 'color: black') # readable on every colour
             .set_properties(**{'text-align': 'right', 'padding': '2px 3px'}).set_uuid('pixels'))
 
 # %% ../../nbs/tools/pixels.ipynb #cell-016

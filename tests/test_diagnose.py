@@ -1,0 +1,584 @@
+"Each kind of failure that `diagnose` knows, provoked with the installed versions; and the change it proposes, applied."
+import errno
+import http.server
+import linecache
+import os
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import urllib.request
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import start
+from PIL import Image
+
+from easing_fastai.tools.diagnose import diagnose
+from easing_fastai.tools.failures import KINDS, OLD
+
+DLS = "dls = ImageDataLoaders.from_folder(path, valid='valid', bs=4)\n"
+LEARN = DLS + "learn = vision_learner(dls, arch, metrics=accuracy)\n"
+NUMBERS = """
+class Numbers:
+    "Pictures and targets without fastai's labels."
+    def __init__(self, n=8, channels=3, kind=torch.float, target=torch.long): self.n, self.channels, self.kind, self.target = n, channels, kind, target
+    def __len__(self): return self.n
+    def __getitem__(self, i): return torch.ones(self.channels, 28, 28).to(self.kind), torch.tensor(i%3).to(self.target)
+
+def numbers(**kwargs): return DataLoaders(DataLoader(Numbers(**kwargs), bs=4), DataLoader(Numbers(**kwargs), bs=4))
+def net(channels=3, classes=3): return nn.Sequential(nn.Conv2d(channels, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, classes))
+"""
+
+# kind: what somebody ran, and what must work after the proposed change was run in the same place
+FAIL = {
+    # files and labels
+    "a name instead of a path": (
+        "def label(file): return file.parent.name\ndls = ImageDataLoaders.from_name_func(path, files, label, valid_pct=0.2,\n    seed=1, bs=4)",
+        "assert list(dls.vocab) == ['cat', 'dog']"),
+    "a path instead of a name": (
+        "def label(file):\n    kind = file.split('_')[0]\n    return kind\ndls = ImageDataLoaders.from_path_func(path, files, label, bs=4)",
+        "dls = ImageDataLoaders.from_path_func(path, files, label, bs=4)\nassert list(dls.vocab) == ['cat', 'dog']"),
+    "a folder that is not there": (
+        "path = path.parent/'picturs'\ndls = ImageDataLoaders.from_folder(path, valid='valid', bs=4)", "assert len(dls.train_ds) == 16"),
+    "no images found": (
+        "shutil.rmtree(path/'valid')\npath = path/'train'\ndls = ImageDataLoaders.from_folder(path, bs=4)", "assert len(dls.train_ds) == 13 and len(dls.valid_ds) == 3"),
+    "no folder to train with": (
+        "(path/'train').rename(path/'training')\ndls = ImageDataLoaders.from_folder(path, valid='valid', bs=4)", "assert len(dls.train_ds) == 16"),
+    "a pattern that does not fit": (
+        "dls = ImageDataLoaders.from_name_re(path, files, r'^(\\d+)_', bs=4)", "assert list(dls.vocab) == ['cat', 'dog']"),
+    "each file a class of its own": (
+        "files = get_image_files(path/'train')\ndls = ImageDataLoaders.from_name_func(path, files, lambda file: file.split('/')[0], seed=1, bs=4)\ndls.valid.one_batch()",
+        "dls.valid.one_batch()\nassert list(dls.vocab) == ['cat', 'dog']"),
+    "a label that training does not have": (
+        "shutil.copytree(path/'valid'/'cat', path/'valid'/'Cat')\n" + LEARN + "learn.fit(1)", "learn.fit(1)\nassert 'Cat' in dls.vocab"),
+    "a truncated picture": (
+        "large = path/'train'/'cat'/'large.png'\nImage.fromarray(np.random.randint(0, 255, (99, 99), 'uint8')).save(large)\n"
+        "large.write_bytes(large.read_bytes()[:5000])\n" + LEARN.replace("bs=4", "bs=4, item_tfms=Resize(28)") + "learn.fit(1)",
+        "learn.fit(1)\nassert not large.exists() and large.with_suffix('.broken').exists()"),
+    "not a picture": (
+        "(path/'train'/'cat'/'page.png').write_text('<html>not found</html>')\n" + LEARN + "learn.fit(1)",
+        "learn.fit(1)\nassert len(dls.train_ds) == 16"),
+    "a table names a file that is not there": (
+        "df = pd.DataFrame({'name': [f.relative_to(path).with_suffix('').as_posix() for f in files], 'label': [f.parent.name for f in files]})\n"
+        "dls = ImageDataLoaders.from_df(df, path, bs=4)", "dls.one_batch()"),
+    "a column that is not there": (
+        "df = pd.DataFrame({'file': [f.relative_to(path).as_posix() for f in files], 'kind': [f.parent.name for f in files]})\n"
+        "dls = ImageDataLoaders.from_df(df, path, fn_col='files', label_col='label', bs=4)", "assert list(dls.vocab) == ['cat', 'dog']"),
+    "a label function without an answer": (
+        "def label_func(file):\n    if 'dog' not in str(file): return None\n    return 'dog'\ndls = ImageDataLoaders.from_path_func(path, files, label_func, bs=4)",
+        "assert list(dls.vocab) == ['dog']"),
+    "not a list of pictures": (
+        "dls = ImageDataLoaders.from_path_func(path, path/'train', parent_label, bs=4)", "assert list(dls.vocab) == ['cat', 'dog']"),
+    "text used as a path": ("path = str(path)\nfiles = get_image_files(path/'train')", "assert len(files) == 16"),
+    # batches and transforms
+    "pictures of different sizes": (
+        "Image.new('L', (40, 50)).save(path/'train'/'cat'/'wide.png')\nfor i in range(8): Image.new('L', (40, 28)).save(path/'train'/'dog'/f'w{i}.png')\n"
+        + LEARN + "learn.fit(1)", "learn.fit(1)\nassert dls.one_batch()[0].shape[-2:] == (28, 28)"),
+    "Resize among the batch transforms": (
+        "for i in range(8): Image.new('L', (40, 28)).save(path/'train'/'dog'/f'w{i}.png')\n"
+        "dls = ImageDataLoaders.from_folder(path, bs=16, batch_tfms=Resize(28))\ndls.one_batch()", "dls.one_batch()"),
+    "an empty validation set": (
+        LEARN.replace("'valid'", "'validation'") + "learn.show_results()", "learn.show_results()\nassert len(dls.valid_ds) == 8"),
+    "fewer pictures than a batch": (LEARN.replace("bs=4", "bs=64") + "dls.show_batch()", "dls.show_batch()\nassert len(dls.train) > 0"),
+    "a batch of one": (LEARN.replace("bs=4", "bs=1") + "learn.fit(1)", "learn.fit(1)"),
+    "batch transforms among the item transforms": (
+        "dls = ImageDataLoaders.from_folder(path, bs=4, item_tfms=aug_transforms())", "dls.one_batch()"),
+    "torchvision's transforms": (
+        "import torchvision.transforms as T\ndls = ImageDataLoaders.from_folder(path, bs=4, item_tfms=T.Compose([T.Resize((20, 20)), T.ToTensor()]))",
+        "assert dls.one_batch()[0].shape[-2:] == (20, 20)"),
+    "a transform without parentheses": ("dls = ImageDataLoaders.from_folder(path, bs=4, item_tfms=Resize)", "dls.one_batch()"),
+    # models, losses, metrics
+    "how many classes is not known": (
+        NUMBERS + "Numbers.classes = ['a', 'b', 'c']\ndls = numbers()\nlearn = vision_learner(dls, arch)", "learn.fit(1)"),
+    "no loss is known": (NUMBERS + "dls = numbers()\nlearn = Learner(dls, net())", "learn.fit(1)"),
+    "more classes than outputs": (
+        NUMBERS + "learn = Learner(numbers(), net(classes=2), loss_func=CrossEntropyLossFlat())\nlearn.fit(1)", "learn.fit(1)"),
+    "decimal numbers as classes": (
+        NUMBERS + "learn = Learner(numbers(target=torch.float), net(), loss_func=CrossEntropyLossFlat())\nlearn.fit(1)", "learn.fit(1)"),
+    "a loss for yes or no": (LEARN + "learn.loss_func = nn.BCEWithLogitsLoss()\nlearn.fit(1)", "learn.fit(1)"),
+    "a loss for numbers": (LEARN + "learn.loss_func = MSELossFlat()\nlearn.fit(1)", "learn.fit(1)"),
+    "a loss without parentheses": (
+        DLS + "learn = vision_learner(dls, arch, loss_func=nn.CrossEntropyLoss)\nlearn.fit(1)", "learn.fit(1)"),
+    "a metric with parentheses": (
+        DLS + "learn = vision_learner(dls, arch, metrics=accuracy())", "learn.fit(1)"),
+    "a metric without parentheses": (
+        DLS + "learn = vision_learner(dls, arch, metrics=RocAucBinary)\nlearn.fit(1)", "learn.fit(1)"),
+    "a metric in quotation marks": (DLS + "learn = vision_learner(dls, arch, metrics='accuracy')\nlearn.fit(1)", "learn.fit(1)"),
+    "a metric for another kind of labels": (
+        DLS + "learn = vision_learner(dls, arch, metrics=accuracy_multi)\nlearn.fit(1)", "learn.fit(1)"),
+    "scikit-learn's metric as it is": (
+        "from sklearn.metrics import accuracy_score\n" + DLS + "learn = vision_learner(dls, arch, metrics=accuracy_score)\nlearn.fit(1)", "learn.fit(1)"),
+    "a loss that can not be read back": (
+        DLS + "learn = vision_learner(dls, arch, loss_func=nn.CrossEntropyLoss())\ninterp = ClassificationInterpretation.from_learner(learn)\ninterp.confusion_matrix()",
+        "assert interp.confusion_matrix().sum() == 8"),
+    "a callback that watches nothing": (
+        DLS + "learn = vision_learner(dls, arch, cbs=EarlyStoppingCallback(monitor='accuracy'))\nlearn.fit(1)", "learn.fit(1)"),
+    "an architecture with parentheses": (DLS + "learn = vision_learner(dls, arch())", "learn.fit(1)"),
+    "an architecture in quotation marks": (DLS + "learn = vision_learner(dls, 'resnet18', pretrained=False)", "assert learn.model"),
+    "a model that was not made": (DLS + "learn = Learner(dls, arch, metrics=accuracy)\nlearn.fit(1)", "learn.fit(1)"),
+    "another number of channels": (
+        NUMBERS + "learn = Learner(numbers(channels=1), net(), loss_func=CrossEntropyLossFlat())\nlearn.fit(1)", "learn.fit(1)"),
+    "a layer that gets another number of inputs": (
+        DLS + "learn = Learner(dls, nn.Sequential(nn.Flatten(), nn.Linear(784, 2)), metrics=accuracy)\nlearn.fit(1)", "learn.fit(1)"),
+    "pictures too small for the network": (
+        DLS + "net = nn.Sequential(*[nn.Conv2d(3, 3, 5, 2) for _ in range(4)], nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))\n"
+        "learn = Learner(dls, net)\nlearn.fit(1)", "learn.fit(1)"),
+    # training and using
+    "a learning rate that makes NaN": (
+        DLS + "learn = vision_learner(dls, arch, metrics=RocAucBinary())\nlearn.fit(1, 1e30)", "assert learn.recorder.values[-1][1] < 10"),
+    "lr_find finds nothing": (LEARN + "learn.fit(1, 1e30)\nlearn.lr_find()", "assert learn.recorder.losses"),
+    "no labels to compare with": (LEARN + "dl = dls.test_dl(files)\nlearn.show_results(dl=dl)", "assert learn.validate(dl=dl)[1] >= 0"),
+    "predict with many pictures": (LEARN + "learn.predict(files)", "assert len(probabilities) == len(files)"),
+    "a picture to predict that is not there": (LEARN + "answer = learn.predict(path/'train'/'cat'/'cat_0.jpg')", "assert answer[0] in ('cat', 'dog')"),
+    # saving and loading
+    "a lambda in an export": (
+        "import pickle\ndls = ImageDataLoaders.from_path_func(path, files, lambda file: file.parent.name, bs=4)\nlearn = vision_learner(dls, arch)\n"
+        "learn.export('model.pkl', pickle_module=pickle)", "load_learner(path/'model.pkl').predict(files[0])"),
+    "a module that load_learner lacks": (
+        "import sys\n(path/'my_labels.py').write_text('def label(file): return file.parent.name')\nsys.path.insert(0, str(path))\nimport my_labels\n"
+        "vision_learner(ImageDataLoaders.from_path_func(path, files, my_labels.label, bs=4), arch).export('model.pkl')\n"
+        "sys.path.remove(str(path)); del sys.modules['my_labels']\nlearn = load_learner(path/'model.pkl')", "learn.predict(files[0])\ndel sys.path[0]"),
+    "weights given to load_learner": (LEARN + "file = learn.save('weights')\nload_learner(file)", "learn.predict(files[0])"),
+    "a Learner given to torch.load": (LEARN + "learn.export('model.pkl')\nlearn = torch.load(path/'model.pkl')", "learn.predict(files[0])"),
+    "a file that is not a model": (
+        LEARN + "file = path/'model.pkl'\nlearn.export(file)\nfile.write_bytes(file.read_bytes()[:3000])\nload_learner(file)", "load_learner(file)"),
+    "weights of another model": (
+        LEARN + "learn.save('weights')\nlearn = vision_learner(dls, arch, n_out=3)\nlearn.load('weights')", "learn.fit(1)"),
+    "a model file that is not there": (LEARN + "learn.save('first')\nlearn.load('frist')", "learn.fit(1)"),
+    # the machine
+    "model and data on different devices": (LEARN + "x, y = dls.one_batch()\nlearn.model.to('meta')\nlearn.model(x)", "assert x.device.type == 'meta'"),
+    "whole numbers for a model of decimal ones": (
+        NUMBERS + "learn = Learner(numbers(kind=torch.uint8), net(), loss_func=CrossEntropyLossFlat())\nlearn.fit(1)", "learn.fit(1)"),
+    "a worker process died": (
+        "def label(file):\n    if torch.utils.data.get_worker_info(): os._exit(1)\n    return file.parent.name\n"
+        "dls = ImageDataLoaders.from_path_func(path, files, label, bs=4, num_workers=1)\nlearn = vision_learner(dls, arch)\nlearn.fit(1)", "learn.fit(1)"),
+    # names
+    "a name that was not imported": ("del ImageDataLoaders\ndls = ImageDataLoaders.from_folder(path, bs=4)", "dls.one_batch()"),
+    "a name of an older version": ("learn = create_cnn(ImageDataLoaders.from_folder(path, bs=4), arch)", "learn.fit(1)"),
+    "an argument that the function does not have": (DLS + "learn = vision_learner(dls, arch, metric=accuracy)", "assert len(learn.metrics) == 1"),
+}
+# provoked below by a test of their own: they need a machine, a network or an installation that is out of order
+SPECIAL = {"a lambda in a worker process", "a model of another version", "a folder that may not be written to", "a full disk", "an error on the graphics card",
+           "out of memory", "no graphics card", "an operation that MPS lacks", "MPS on a macOS that is too old", "long decimal numbers on MPS", "a script without its guard",
+           "a certificate that is not accepted", "a proxy that says no", "no network", "a file that the server does not have", "torch and torchvision that do not match",
+           "a Learner without fine_tune", "a function that load_learner lacks", "weights that are not there"}
+
+
+@pytest.fixture(scope="module")
+def fastai():
+    "All that a star import brings, with a quiet progress bar and no worker processes."
+    import fastai.vision.all as everything
+    import matplotlib.pyplot as plt
+
+    from easing_fastai.tools.pretrained import digits_resnet18
+
+    cpus, everything.defaults.cpus = everything.defaults.cpus, 0
+    callbacks = everything.defaults.callbacks
+    everything.defaults.callbacks = [cb for cb in callbacks if cb is not everything.ProgressCallback]
+    yield {name: getattr(everything, name) for name in everything.__dict__ if not name.startswith("_")} | {"arch": digits_resnet18, "os": os, "shutil": shutil}
+    everything.defaults.cpus, everything.defaults.callbacks = cpus, callbacks
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory) -> Path:
+    "24 small pictures of two kinds, dark cats and bright dogs."
+    folder, rng = tmp_path_factory.mktemp("drawn") / "pictures", np.random.default_rng(0)
+    for part, n in (("train", 8), ("valid", 4)):
+        for kind in ("cat", "dog"):
+            (folder / part / kind).mkdir(parents=True)
+            for i in range(n):
+                Image.fromarray(rng.integers(*((0, 120) if kind == "cat" else (100, 255)), (28, 28), "uint8")).save(folder / part / kind / f"{kind}_{i}.png")
+    return folder
+
+
+@pytest.fixture
+def names(fastai, drawn, tmp_path, monkeypatch) -> dict:
+    "What somebody has at hand: fastai's names, a folder of pictures and the list of its files."
+    path = Path(shutil.copytree(drawn, tmp_path / "pictures"))
+    monkeypatch.chdir(tmp_path)
+    warnings.simplefilter("ignore")
+    return {**fastai, "path": path, "files": fastai["get_image_files"](path), "__name__": "somebodys_script"}
+
+
+def run(code: str, names: dict, file: str = "somebodys_script.py"):
+    "Runs code as a script, so that its lines can be read."
+    linecache.cache[file] = (len(code), None, code.splitlines(keepends=True), file)
+    exec(compile(code, file, "exec"), names)
+
+
+def failure(code: str, names: dict) -> diagnose:
+    "The diagnosis of what somebody ran."
+    try:
+        run(code, names)
+    except Exception as error:
+        return diagnose(error)
+    pytest.fail("no error came")
+
+
+def check(found: diagnose, kind: str):
+    "One kind alone recognises the error; evidence and lines are there; nothing is hidden."
+    assert [k.name for k, *_ in found.kinds] == [kind], f"{found}\n{found.error!r}"
+    assert found.facts and all(found.facts.values()) and found.fix and found.lines, found
+    for text in (str(found), found._repr_html_()):
+        assert found.kind.link in text
+    assert "\\n" not in found.fix or "\n" in found.fix
+
+
+def test_each_kind_is_provoked():
+    assert {kind.name for kind in KINDS} == FAIL.keys() | SPECIAL and not FAIL.keys() & SPECIAL and len(KINDS) >= 30
+
+
+@pytest.mark.parametrize("kind", FAIL, ids=lambda kind: kind.replace(" ", "-"))
+def test_recognised_and_mended(kind, names):
+    code, after = FAIL[kind]
+    special(kind, code, names, after)
+
+
+def test_one_folder_too_deep(names):
+    special("no images found", "dls = ImageDataLoaders.from_folder(path/'train', bs=4)", names, "assert len(dls.train_ds) == 16 and len(dls.valid_ds) == 8")
+
+
+def test_a_pattern_that_fits_all_but_some(names):
+    code = "(path/'train'/'cat'/'cat_0.png').rename(path/'train'/'cat'/'zero.png')\nfiles = get_image_files(path)\n" \
+           "dls = ImageDataLoaders.from_name_re(path, files, r'^(.+)_\\d+', bs=4)"
+    special("a pattern that does not fit", code, names, "assert list(dls.vocab) == ['cat', 'dog'] and len(files) == 23")
+
+
+def test_weights_that_are_not_there(names, monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    run("from easing_fastai.tools.pretrained import resnet18_file\nresnet18_file().parent.mkdir(parents=True)\ntorch.save(models.resnet18().state_dict(), resnet18_file())", names)
+    special("weights that are not there", "model = models.resnet18(weights='IMAGENET')", names, "assert model")
+
+
+def simulated(error: Exception, when=lambda *args: True):
+    "A function of a library that fails as a machine would that is not here."
+    names = {"__name__": "torch.simulated", "error": error, "when": when}
+    exec(compile("def function(*args, **kwargs):\n    if when(*args): raise error\n    return args[0]", "<torch>", "exec"), names)
+    return names["function"]
+
+
+def special(kind: str, code: str, names: dict, after: str = ""):
+    found = failure(code, names)
+    check(found, kind)
+    print(found)
+    if after:
+        run(found.fix, names, "the_change.py")
+        run(after, names, "afterwards.py")
+    return found
+
+
+def test_a_lambda_in_a_worker_process(names):
+    import multiprocessing
+
+    method = multiprocessing.get_start_method()
+    multiprocessing.set_start_method("spawn", force=True)
+    try:
+        special("a lambda in a worker process", "dls = ImageDataLoaders.from_path_func(path, files, lambda f: f.parent.name, bs=4, num_workers=1)\nb = list(dls.train)", names, "list(dls.train)")
+    finally:
+        multiprocessing.set_start_method(method, force=True)
+
+
+def test_a_function_that_load_learner_lacks(names, monkeypatch):
+    code = "import pickle\ndef is_cat(file): return file.parent.name == 'cat'\nis_cat.__module__, main.is_cat = '__main__', is_cat\n" \
+           "dls = ImageDataLoaders.from_path_func(path, files, is_cat, bs=4)\nvision_learner(dls, arch).export('model.pkl', pickle_module=pickle)\n" \
+           "del is_cat, main.is_cat\nlearn = load_learner(path/'model.pkl')"
+    names["main"] = sys.modules["__main__"]
+    found = special("a function that load_learner lacks", code, names)
+    names["is_cat"] = None
+    run(found.fix.splitlines()[0], names)
+    monkeypatch.setattr(names["main"], "is_cat", names["is_cat"], raising=False)  # here the script is not the main module
+    run(found.fix.splitlines()[1] + "\nlearn.predict(files[0])", names)
+
+
+@pytest.mark.parametrize("module, pip", [("fastai.basic_train", "fastai<2\""), ("fastai2.learner", "fastai<2.8"), ("fastcore.transform", "fastai<2.8")])
+def test_a_model_of_another_version(module, pip, names):
+    "A pickle that names a module of that version, as its files do."
+    import types
+
+    made = types.ModuleType(module)
+    made.Learner = type("Learner", (), {"__module__": module})
+    parts = [".".join(module.split(".")[:i + 1]) for i in range(module.count(".") + 1)]
+    before = {name: sys.modules.get(name) for name in parts}
+    sys.modules.update({name: sys.modules.get(name) or types.ModuleType(name) for name in parts} | {module: made})
+    names["torch"].save(made.Learner(), "old.pkl")
+    for name, was in before.items():
+        sys.modules.pop(name) if was is None else sys.modules.__setitem__(name, was)
+    found = special("a model of another version", "learn = load_learner('old.pkl')", names)
+    assert module in str(found) and pip in found.fix
+
+
+def test_a_folder_that_may_not_be_written_to(names, monkeypatch):
+    mkdir = Path.mkdir
+
+    def read_only(self, *args, **kwargs):
+        if names["path"] in (self, *self.parents):
+            raise OSError(errno.EROFS, "Read-only file system", str(self))
+        return mkdir(self, *args, **kwargs)
+    monkeypatch.setattr(Path, "mkdir", read_only)
+    special("a folder that may not be written to", LEARN + "file = learn.save('weights')", names, "assert file.exists()")
+
+
+def test_a_full_disk(names, monkeypatch):
+    if not Path("/dev/full").exists():
+        monkeypatch.setattr(names["torch"], "save", simulated(OSError(errno.ENOSPC, "No space left on device"), lambda model, file, **kw: "full" in str(file)))
+    special("a full disk", LEARN + "learn.export('/dev/full')", names, "assert (learn.path/'model').exists()")
+
+
+@pytest.mark.parametrize("kind, error, after", [
+    ("an error on the graphics card", RuntimeError("CUDA error: device-side assert triggered\nCUDA kernel errors might be asynchronously reported"), ""),
+    ("an operation that MPS lacks", NotImplementedError("The operator 'aten::linalg_qr.out' is not currently implemented for the MPS device. If you want this op to be considered"), "assert os.environ['PYTORCH_ENABLE_MPS_FALLBACK'] == '1'"),
+    ("MPS on a macOS that is too old", RuntimeError("The MPS backend is supported on MacOS 14.0+. Current OS version can be queried using `sw_vers`"), ""),
+])
+def test_a_device_that_is_not_here(kind, error, after, names, monkeypatch):
+    monkeypatch.setenv("PYTORCH_ENABLE_MPS_FALLBACK", "0")
+    special(kind, LEARN + "learn.loss_func = broken\nlearn.fit(1)", {**names, "broken": simulated(error)}, after)
+
+
+def test_a_device_that_fastai_chooses_and_can_not_use(names, monkeypatch):
+    mps, defaults = names["torch"].backends.mps, names["defaults"]
+    if mps.is_available() or names["torch"].cuda.is_available():
+        pytest.skip("this machine has a device that works")
+    monkeypatch.setattr(mps, "is_built", lambda: True)
+    monkeypatch.setattr(defaults, "use_cuda", None)
+    special("MPS on a macOS that is too old", DLS + "x, y = dls.one_batch()", names, "assert dls.one_batch()[0].device.type == 'cpu'")
+    special("no graphics card", "x = torch.ones(2).cuda()", names)
+
+
+def test_no_graphics_card(names):
+    if names["torch"].cuda.is_available():
+        pytest.skip("this machine has one")
+    special("no graphics card", "x = torch.ones(2, device='cuda')", names, "assert x.sum() == 2")
+
+
+def test_long_decimal_numbers_on_mps(names):
+    error = TypeError("Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64. Please use float32 instead.")
+    names["to_mps"] = simulated(error, lambda x: str(x.dtype) == "float64")
+    special("long decimal numbers on MPS", "x = np.ones(3)\ny = to_mps(x)", names, "assert len(y) == 3")
+
+
+def test_out_of_memory(names):
+    error = names["torch"].OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 8.00 GiB")
+    names["no_room"] = simulated(error, lambda model, inputs: len(inputs[0]) > 2)
+    code = LEARN + "for layer in [learn.model]: layer.register_forward_pre_hook(lambda *args: no_room(*args) and None)\nlearn.fit(1)"
+    found = special("out of memory", code, names)
+    assert "bs=2" in found.fix and "2.00 GiB" in str(found)
+    run(found.fix + "\nlearn.model.register_forward_pre_hook(lambda *args: no_room(*args) and None)\nlearn.fit(1)", names)
+    special("out of memory", "x = torch.empty(10**15)", names)  # the real thing, on any machine
+
+
+GUARD = """
+import multiprocessing
+from easing_fastai.tools.diagnose import diagnose
+def work(): pass
+def main():
+    with diagnose():
+        process = multiprocessing.get_context("spawn").Process(target=work)
+        process.start()
+        process.join()
+"""
+
+
+def test_a_script_without_its_guard(tmp_path):
+    for end, says in (("main()", True), ("if __name__ == '__main__': main()", False)):
+        (tmp_path / "script.py").write_text(GUARD + end)
+        done = start("script.py", cwd=tmp_path)
+        assert ("A script without its guard" in done.stderr) is says, done.stderr
+        assert ("bootstrapping phase" in done.stderr) is says  # the error itself is there, too
+
+
+@pytest.fixture
+def server():
+    "A local server. It has one file, /a.tgz, and as a proxy it wants the password «sesame»."
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked = self.headers.get("Proxy-Authorization", "")
+            status = 404 if "a.tgz" not in self.path else 407 if self.path.startswith("http") and "c2VzYW1l" not in asked else 200
+            self.send_response(status)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"ok")
+
+        def do_CONNECT(self):
+            self.send_error(407, "Proxy Authentication Required")
+
+        def log_message(self, *args):
+            pass
+
+    httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    httpd.daemon_threads = True
+    threading.Thread(target=httpd.serve_forever, daemon=True).start()
+    yield httpd
+    httpd.shutdown()
+    httpd.server_close()
+
+
+@pytest.fixture
+def no_proxy(monkeypatch):
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+    urllib.request.install_opener(None)
+
+
+def test_a_certificate_that_is_not_accepted(names, server, tmp_path, monkeypatch, no_proxy):
+    if not shutil.which("openssl"):
+        pytest.skip("needs openssl to make a certificate")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+                    "-keyout", "key.pem", "-out", "company.pem"], cwd=tmp_path, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "company.pem", tmp_path / "key.pem")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    names["url"], names["get"] = f"https://localhost:{server.server_port}/a.tgz", urllib.request.urlopen
+    monkeypatch.setenv("SSL_CERT_FILE", "")
+    monkeypatch.delenv("SSL_CERT_FILE")
+    found = special("a certificate that is not accepted", "path = untar_data(url)", names)
+    assert names["url"] in str(found)
+    run(found.fix, names)
+    assert Path(os.environ["SSL_CERT_FILE"]).exists()
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "company.pem"))  # the second of the two changes
+    assert urllib.request.urlopen(names["url"]).read() == b"ok"
+
+
+def test_no_change_switches_a_check_off():
+    import easing_fastai.tools.failures as failures
+
+    text = Path(failures.__file__).read_text(encoding="utf-8")
+    assert not re.search(r"verify\s*=\s*False|unverified|CERT_NONE|check_hostname|trusted-host|_create_default_https_context|--no-check", text)
+
+
+def test_a_proxy_that_says_no(names, server, monkeypatch, no_proxy):
+    monkeypatch.setenv("https_proxy", f"http://me:secret@127.0.0.1:{server.server_port}")
+    names["get"] = urllib.request.build_opener().open
+    found = special("a proxy that says no", "get('https://example.org/a.tgz')", names)
+    assert "secret" not in str(found) and "<user>:<password>" in str(found)
+    monkeypatch.setenv("HTTPS_PROXY", "")
+    monkeypatch.setenv("HTTP_PROXY", "")
+    right = found.fix.replace("USER", "me").replace("PASSWORD", "sesame").replace("PROXY:PORT", f"127.0.0.1:{server.server_port}")
+    run(right, names)
+    assert os.environ["HTTP_PROXY"].endswith(str(server.server_port))
+    proxies = urllib.request.ProxyHandler({"http": os.environ["HTTP_PROXY"]})
+    assert urllib.request.build_opener(proxies).open("http://example.org/a.tgz").read() == b"ok"
+
+
+def test_no_network(names, monkeypatch, no_proxy, digits):
+    def unknown(*args, **kwargs):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    special("no network", "path = untar_data(URLs.PETS)", names, "assert len(get_image_files(path)) > 300")
+    special("no network", "weights = torch.hub.load_state_dict_from_url('https://download.pytorch.org/models/nothing.pth')", names, DLS.replace("path,", "path/'train',") .replace("valid='valid'", "valid_pct=0.2") + "vision_learner(dls, arch)")
+
+
+def test_a_file_that_the_server_does_not_have(names, server, no_proxy):
+    names["url"] = f"http://127.0.0.1:{server.server_port}/b.tgz"
+    special("a file that the server does not have", "path = untar_data(url)", names, "untar_data")
+
+
+def test_torch_and_torchvision_that_do_not_match():
+    code = "import torch\ndef broken(file): raise OSError('undefined symbol')\ntorch.ops.load_library = broken\n" \
+           "from easing_fastai.tools.diagnose import diagnose\nwith diagnose(): import torchvision"
+    done = start("-c", code)
+    assert done.returncode == 1 and "Torch and torchvision that do not match" in done.stderr and "pip install --upgrade --force-reinstall torch torchvision" in done.stderr
+    assert done.stderr.rstrip().splitlines()[-1].startswith("RuntimeError: operator torchvision::nms does not exist")
+
+
+def test_a_learner_without_fine_tune(names, monkeypatch):
+    run(LEARN, names)
+    with monkeypatch.context() as patch:
+        patch.delattr(names["Learner"], "fine_tune")  # as before fastai.callback.schedule is imported
+        found = special("a Learner without fine_tune", "learn.fine_tune(1)", names)
+    run(found.fix, names)
+
+
+# ---- in a worker process, where values do not come back ----
+
+@pytest.mark.parametrize("kind", ["a label that training does not have", "pictures of different sizes", "not a picture"])
+def test_in_a_worker_process(kind, names):
+    code = FAIL[kind][0].replace("bs=4", "bs=4, num_workers=1")
+    found = failure(code, names)
+    check(found, kind)
+    assert any("in a worker process" in step for step in found.steps), found
+
+
+# ---- what is not known, and what must not be harmed ----
+
+def test_what_is_not_known_is_not_guessed(names):
+    for code in ("1/0", "{}['Label']", "raise ValueError('image')", "[][3]", "raise RuntimeError('CUDA error: something new')", "files.nothing",
+                 "open('/nowhere/at/all')", "raise TypeError('NoneType object is not iterable')", "int('three')", "raise OSError('odd')",
+                 "np.ones(3) @ np.ones(4)", "raise AttributeError('train')", "pd.DataFrame({'a': [1]})['b']", "torch.ones(2) @ torch.ones(3)",
+                 "learn = 3\nlearn.fit(1)", "not_defined_anywhere", "sorted([1, 'a'])", "'a'/2", "json.loads('{')", "assert False, 'no'"):
+        found = failure(code, names)
+        assert found.kind is None, (code, found)
+        assert "Not known here" in str(found) and found.lines and code.splitlines()[-1] in found.lines[0][1]
+
+
+def test_line_step_and_values_of_an_unknown_error(names):
+    found = failure("class Odd(Callback):\n    def after_loss(self): raise ValueError('odd')\n" + DLS + "learn = vision_learner(dls, arch, cbs=Odd())\nepochs = 2\nlearn.fit(epochs)", names)
+    text = str(found)
+    assert found.kind is None and "learn.fit(epochs)" in text and "epochs: 2" in text
+    assert re.search("epoch 1 of 2", text) and "batch 1 of 4" in text and "callback Odd, event after_loss" in text and len(found.steps) <= 9
+
+
+SCRIPT = """
+from easing_fastai.tools.diagnose import diagnose
+folder = "pictures"
+with diagnose():
+    print("before")
+    folder/"train"
+"""
+
+
+def test_a_script_ends_with_its_own_error(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    done = start("script.py", cwd=tmp_path)
+    assert done.returncode == 1 and done.stdout == "before\n"
+    assert "Text used as a path" in done.stderr and "folder = Path(folder)" in done.stderr and "script.py" in done.stderr
+    assert done.stderr.rstrip().endswith("TypeError: unsupported operand type(s) for /: 'str' and 'str'") and str(tmp_path) not in done.stderr.split("Traceback")[0]
+
+
+def test_after_the_fact(tmp_path):
+    code = "from easing_fastai.tools.diagnose import diagnose\nprint(diagnose())\n1/0\nprint(diagnose())\ntry: 'a'/'b'\nexcept TypeError: print(diagnose())\n"
+    done = subprocess.run([sys.executable, "-i", "-q"], input=code, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    first, second, third = [part for part in re.split(r"(?m)^(?=diagnose  |what happened)", done.stdout) if part.strip()]
+    assert "There is no error" in first and "ZeroDivisionError" in second and "unsupported operand" in third
+
+
+def test_it_works_where_torch_and_fastai_do_not():
+    code = "import sys\nsys.modules.update(torch=None, fastai=None, torchvision=None, fastcore=None)\nfrom easing_fastai.tools.diagnose import diagnose\nwith diagnose(): import torch"
+    done = start("-c", code)
+    assert done.returncode == 1 and "ModuleNotFoundError" in done.stderr and "Not known here" in done.stderr
+
+
+def test_hostile_values_do_no_harm(names):
+    names["Hostile"] = type("Hostile", (), {"__repr__": lambda self: 1/0, "__getattr__": lambda self, name: 1/0, "shape": property(lambda self: 1/0), "dtype": 1, "device": 1})
+    found = failure("thing = Hostile()\nlong = 'x'*10**6\nthing + long", names)
+    assert "can not be shown" in str(found) and len(str(found)) < 3000
+
+
+# ---- old tutorials ----
+
+@pytest.mark.parametrize("row", OLD, ids=lambda row: row.name)
+def test_an_old_line_and_todays(row, names):
+    run("set_seed(1)\n" + LEARN.replace("bs=4", "bs=16") + "train_dl, valid_dl = dls.train, dls.valid", names)
+    if re.search("plot_|ShowGraph", row.old):
+        run("learn.add_cb(ProgressCallback())\nlearn.fit_one_cycle(1)", names)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        try:
+            run(row.old, names)
+        except Exception as error:
+            found = diagnose(error)
+            check(found, "a name of an older version")
+            run(found.fix, names, "the_change.py")
+        else:
+            assert any(re.search("deprecated|renamed", str(w.message)) for w in warned), "it neither fails nor warns"
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        run(row.today, names)
+    assert not any(re.search("deprecated|renamed", str(w.message)) and "fastai" in str(w.message) for w in warned)

@@ -1,0 +1,229 @@
+"Loaders in memory against the stock ones: the same batches, the same learner around them, clear refusals."
+import random
+
+import numpy as np
+import pytest
+import torch
+from fastai.vision.all import (CategoryBlock, CropPad, DataBlock, DataLoader, DataLoaders, Datasets, FlipItem, GrandparentSplitter, ImageBlock, IntToFloatTensor,
+                               Interpretation, MaskBlock, PILImage, PILImageBW, PointBlock, RandomCrop, Resize, ResizeMethod, SkipItemException, TfmdDL,
+                               TransformBlock, accuracy, aug_transforms, get_image_files, load_learner, noop, parent_label, set_seed, vision_learner)
+from PIL import Image
+
+from easing_fastai.tools.cheaper_steps import FusedAdam, cheaper_events
+from easing_fastai.tools.in_memory import InMemoryDL, in_memory, rng_states
+from easing_fastai.tools.pretrained import digits_resnet18
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    "32 pictures of noise to train on and 10 to validate, all of one size."
+    return make_pictures(tmp_path_factory.mktemp("pictures"), lambda i: (24, 24))
+
+
+def make_pictures(folder, size, n_train=32, n_valid=10):
+    chance = np.random.default_rng(0)
+    for part, n in (("train", n_train), ("valid", n_valid)):
+        for i in range(n):
+            file = folder / part / "ab"[i % 2] / f"{i:02}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(chance.integers(0, 256, (*size(i), 3), dtype=np.uint8)).save(file)
+    return folder
+
+
+def loaders(folder, blocks=(ImageBlock, CategoryBlock), get_y=parent_label, num_workers=0, bs=8, **kwargs):
+    block = DataBlock(blocks, get_items=lambda f: get_image_files(f).sorted(), get_y=get_y, splitter=GrandparentSplitter(valid_name="valid"), **kwargs)
+    return block.dataloaders(folder, path=folder, device="cpu", num_workers=num_workers, bs=bs)
+
+
+def bits(dls):
+    return [(type(part), part.stride(), part.dtype, part.numpy().tobytes()) for dl in (dls.train, dls.valid, dls.train) for batch in dl for part in batch]
+
+
+class OwnGenerator:
+    "A transform that draws from nobody's generator but its own."
+    def __init__(self): self.chance = random.Random(1)
+    def __call__(self, x): return x.rotate(self.chance.choice([0, 90])) if isinstance(x, Image.Image) else x
+
+
+def flips_the_last(x):
+    "Draws only for a picture that is not among those looked at beforehand."
+    if isinstance(x, Image.Image) and x.getpixel((0, 0)) == flips_the_last.pixel and random.random() < 2: return x.rotate(180)
+    return x
+
+
+def center(file): return [[12, 12], [3, 4]]
+
+
+def mask_of(file): return file
+
+
+WAYS = {
+    "plain": {}, "grey": dict(blocks=(ImageBlock(cls=PILImageBW), CategoryBlock)), "small batches": dict(bs=5), "squish": dict(item_tfms=Resize(20, method=ResizeMethod.Squish)), "crop": dict(item_tfms=RandomCrop(16)),
+    "flip, then resize": dict(item_tfms=[FlipItem(), Resize(32)]), "pad": dict(item_tfms=CropPad(30)), "batch": dict(batch_tfms=aug_transforms()),
+    "masks": dict(blocks=(ImageBlock, MaskBlock), get_y=mask_of), "points": dict(blocks=(ImageBlock, PointBlock), get_y=center),
+    "no label": dict(blocks=(ImageBlock,), get_y=None), "a late draw": dict(item_tfms=flips_the_last),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_same_bits(pictures, way):
+    flips_the_last.pixel = Image.open(sorted(pictures.glob("train/*/*"))[7]).getpixel((0, 0))
+    def run(make):
+        set_seed(3)
+        return bits(make(loaders(pictures, **WAYS[way]))), rng_states()
+    stock, kept = run(noop), run(in_memory)
+    assert stock == kept and len(stock[0]) > 4
+
+
+def test_the_same_bits_as_with_workers_and_for_many_rows(tmp_path):
+    folder = make_pictures(tmp_path, lambda i: (4, 4), n_train=1100)
+    def run(make):
+        set_seed(3)
+        return bits(make(loaders(folder, num_workers=2, bs=64)))
+    assert run(noop) == run(in_memory)
+
+
+def test_pictures_of_several_sizes(tmp_path):
+    folder = make_pictures(tmp_path, lambda i: (20 + i % 5, 30))
+    def run(make):
+        set_seed(3)
+        return bits(make(loaders(folder, bs=1)))
+    assert run(noop) == run(in_memory)
+    kept = in_memory(loaders(folder, bs=8))
+    with pytest.raises(RuntimeError, match="not the same size"): kept.one_batch()  # as in stock loaders
+
+
+def test_an_item_that_asks_to_be_left_out(pictures):
+    def skips(x):
+        if isinstance(x, Image.Image) and x.getpixel((0, 0)) == pixel: raise SkipItemException
+        return x
+    pixel = Image.open(sorted(pictures.glob("train/*/*"))[9]).getpixel((0, 0))
+    def run(make):
+        set_seed(3)
+        return bits(make(loaders(pictures, item_tfms=skips, bs=4)))
+    assert run(noop) == run(in_memory)
+
+
+def test_what_is_said_and_kept(pictures, capsys):
+    kept = in_memory(loaders(pictures))
+    assert "42 items are read once and take about 0.1 MB\n" in capsys.readouterr().out
+    assert [tuple(part.shape) for part in kept.train.kept.columns] == [(32, 3, 24, 24), (32,)] and kept.train.kept.columns[0].dtype == torch.uint8
+    kept = in_memory(loaders(pictures, item_tfms=OwnGenerator()))
+    assert "done anew each time, because of randomness: OwnGenerator" in " ".join(capsys.readouterr().out.split())
+    assert not kept.train.kept.columns and isinstance(kept.train.kept.items[0][0], PILImage)
+
+
+@pytest.fixture(scope="module")
+def learners(pictures):
+    "A stock learner and one in memory, trained alike."
+    def trained(make):
+        set_seed(3)
+        learn = vision_learner(make(loaders(pictures)), digits_resnet18, metrics=accuracy)
+        with learn.no_bar(), learn.no_logging(): learn.fine_tune(1)
+        return learn
+    return trained(noop), trained(in_memory)
+
+
+def test_the_same_learner(learners, pictures, tmp_path):
+    stock, kept = learners
+    assert all(map(torch.equal, stock.model.state_dict().values(), kept.model.state_dict().values()))
+    file = get_image_files(pictures).sorted()[3]
+    with stock.no_bar(), kept.no_bar():
+        for ask in (lambda learn: learn.predict(file)[2], lambda learn: learn.get_preds(dl=learn.dls.test_dl([file, file]))[0],
+                    lambda learn: learn.get_preds()[0], lambda learn: learn.get_preds(ds_idx=0)[0], lambda learn: torch.tensor(learn.validate()),
+                    lambda learn: Interpretation.from_learner(learn).top_losses()[0]):
+            assert torch.equal(ask(stock), ask(kept))
+        results = []
+        for learn in learners:
+            learn.path = tmp_path
+            set_seed(5)
+            results.append(learn.lr_find(show_plot=False, num_it=5))
+        assert results[0] == results[1]
+    assert type(kept.dls.test_dl([file])) is TfmdDL and isinstance(kept.dls.train.new(shuffle=False), InMemoryDL)
+
+
+def test_show(learners):
+    import matplotlib.pyplot as plt
+    for learn in learners:
+        learn.dls.show_batch(max_n=4)
+        learn.dls.show_batch(unique=True)
+        with learn.no_bar(): learn.show_results(max_n=4)
+        titles = [ax.get_title() for ax in plt.gcf().axes]
+        assert len(titles) == 4 and all(set(title) <= set("ab\n") for title in titles)
+        plt.close("all")
+
+
+def test_export_leaves_the_pictures_behind(learners, pictures, tmp_path):
+    sizes = []
+    for learn in learners:
+        learn.export(tmp_path / "model.pkl")
+        sizes.append((tmp_path / "model.pkl").stat().st_size)
+    assert sizes[1] < sizes[0] + 2000
+    loaded = load_learner(tmp_path / "model.pkl")
+    with loaded.no_bar(): assert loaded.predict(get_image_files(pictures)[0])[0] in ("a", "b")
+
+
+def test_changed_transforms_are_heeded(pictures):
+    kept = in_memory(loaders(pictures))
+    original = loaders(pictures)
+    smaller = kept.train.new(after_item=[Resize(12, method=ResizeMethod.Squish), *kept.train.after_item.fs])
+    assert smaller.one_batch()[0].shape[-2:] == (12, 12)
+    before = len(original.train.after_batch.fs)
+    in_memory(original).add_tfms([IntToFloatTensor()], "after_batch")
+    assert len(original.train.after_batch.fs) == before
+    assert kept.valid.one_batch()[0].shape[-2:] == (24, 24)
+
+
+def test_training_transforms_on_validation_pictures(pictures):
+    "As `tta` does it."
+    def run(make):
+        set_seed(3)
+        dl = make(loaders(pictures, item_tfms=RandomCrop(16))).valid
+        with dl.dataset.set_split_idx(0): return [x.numpy().tobytes() for x, _ in dl]
+    assert run(noop) == run(in_memory)
+
+
+def test_refusals(pictures, learners):
+    with pytest.raises(TypeError, match="takes DataLoaders, and this is a Learner"): in_memory(learners[0])
+    with pytest.raises(TypeError, match="one of these is a DataLoader"): in_memory(DataLoaders(DataLoader([1, 2, 3]), DataLoader([1, 2])))
+    words = Datasets(list("abcd"), [[str.upper]], splits=[[0, 1], [2, 3]]).dataloaders(bs=1, num_workers=0)
+    with pytest.raises(TypeError, match="keeps images, and the first item of these loaders is a str"): in_memory(words)
+    def noisy(file): return PILImage.create((np.random.rand(8, 8, 3) * 255).astype(np.uint8))
+    noise = loaders(pictures, blocks=(TransformBlock(type_tfms=noisy), CategoryBlock))
+    with pytest.raises(ValueError, match="no item can be kept"): in_memory(noise)
+
+
+def test_a_limit_that_only_a_few_large_pictures_pass(tmp_path, capsys):
+    "Those looked at beforehand are small; the reading stops when the limit is passed."
+    folder = make_pictures(tmp_path, lambda i: (400, 400) if i == 5 else (10, 10))
+    with pytest.raises(MemoryError, match=r"limit is 0\.0004 GB.*limit_gb="): in_memory(loaders(folder), limit_gb=0.0004)
+    assert in_memory(loaders(folder), limit_gb=0.001).train.kept.items
+
+
+def test_a_missing_and_a_damaged_file(tmp_path):
+    folder = make_pictures(tmp_path, lambda i: (10, 10))
+    file = sorted(folder.glob("train/*/*"))[7]
+    whole = file.read_bytes()
+    dls = loaders(folder)
+    for make, kind in ((file.unlink, FileNotFoundError), (lambda: file.write_bytes(whole[:200]), OSError), (lambda: file.write_text("text"), OSError)):
+        make()
+        errors = []
+        for go in (lambda: in_memory(dls), lambda: list(dls.train)):
+            with pytest.raises(kind) as caught: go()
+            errors.append((caught.type, str(caught.value)))
+        assert errors[0] == errors[1]
+
+
+def test_cheaper_steps_learn_the_same(pictures):
+    "Adam and FusedAdam from the same seed: the first losses agree to rounding, frozen and free; events change nothing."
+    def losses(opt_func, cheap):
+        set_seed(3)
+        learn = vision_learner(loaders(pictures), digits_resnet18, opt_func=opt_func) if opt_func else vision_learner(loaders(pictures), digits_resnet18)
+        with learn.no_bar(), learn.no_logging():
+            if cheap:
+                with cheaper_events(learn): learn.fine_tune(2)
+            else: learn.fine_tune(2)
+        return torch.stack(learn.recorder.losses)
+    stock, cheap, fused = losses(None, False), losses(None, True), losses(FusedAdam, True)
+    assert torch.equal(stock, cheap)
+    assert torch.allclose(stock, fused, rtol=1e-3) and not torch.equal(stock, fused)

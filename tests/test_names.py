@@ -1,0 +1,187 @@
+"The dictionary behind `decode`: how much of fastai it covers, and whether what it says fits the fastai that is installed."
+import ast
+import csv
+import inspect
+import json
+import re
+import sys
+import time
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pytest
+from conftest import REPO, start
+
+from easing_fastai.tools.names import callables, decode, dictionary, hover_texts, parts_of, signature_of, takers_of, uses
+
+NAMES = dictionary().names
+ENTRIES = [*NAMES.items(), *dictionary().concepts.items()]
+
+
+def code_of_the_series():
+    "Everything in the notebooks that Python can read: code cells, and blocks of code in the text."
+    for path in sorted((REPO / "nbs").rglob("*.ipynb")):
+        if {"_proc", ".ipynb_checkpoints"} & set(path.parts):
+            continue
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            text = "".join(cell["source"])
+            blocks = [text] if cell["cell_type"] == "code" else re.findall(r"```python\n(.*?)```", text, flags=re.S)
+            for block in blocks:
+                try:
+                    yield ast.parse(re.sub(r"^\s*[%!].*", "", block, flags=re.M))
+                except SyntaxError:
+                    assert cell["cell_type"] != "code", block
+
+
+def names_in_the_series() -> set[str]:
+    "The names and the attributes that the code of the series uses."
+    nodes = [node for tree in code_of_the_series() for node in ast.walk(tree)]
+    imported = {alias.name for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom)) for alias in node.names}
+    return imported | {getattr(node, "id", None) or getattr(node, "attr", None) for node in nodes} - {None}
+
+
+def parameters_of(found) -> dict[str, set[str]]:
+    "The parameters of callables, and who takes them."
+    takers = {}
+    for label, function in found:
+        signature = signature_of(function)
+        for name in signature.parameters if signature else ():
+            takers.setdefault(name, set()).add(label)
+    return takers
+
+
+def test_coverage(capsys):
+    used = names_in_the_series()
+    own = list(callables("fastai"))
+    series = [(label, found) for label, found in own if label.split(".")[-1] in used and label.split(".")[0][0].isalpha()]
+    assert {"vision_learner", "Learner.fine_tune", "ImageDataLoaders.from_folder"} <= {label for label, _ in series}
+    shares = {}
+    for what, found in {"the series uses of fastai": series, "fastai itself": own, "fastai.vision.all": callables()}.items():
+        takers = parameters_of(found)
+        missing = sorted(takers.keys() - NAMES.keys())
+        shares[what] = 1 - len(missing) / len(takers)
+        with capsys.disabled():
+            print(f"\nnames of parameters in what {what}: {len(takers) - len(missing)} of {len(takers)} = {shares[what]:.1%}", end="")
+            print(f"; not yet: {', '.join(missing[:8])}" if missing else "", end="")
+        if what == "the series uses of fastai":
+            assert missing == []
+    assert shares["fastai itself"] > 0.99 and shares["fastai.vision.all"] > 0.95
+
+
+def test_names_and_terms_of_the_chapters_are_there():
+    rows = csv.DictReader(open(REPO / "tests" / "explained.csv", encoding="utf-8"))
+    known = NAMES.keys() | dictionary().concepts.keys()
+    assert [row["name"] for row in rows if row["name"] not in known] == []
+
+
+SMALL = set("a an the of to in it is are be and or for with as by on at from that this which what how its one not no if each "
+            "true false none i e there so can than where when who only all any your you used use number".split())
+
+
+def words(text: str) -> set[str]:
+    "The words that carry meaning, without endings such as a plural s."
+    return {re.sub(r"(ies|es|s|ed|ing)$", "", word) for word in re.findall(r"[a-zé0-9]+", text.lower())} - SMALL - {""}
+
+
+def test_a_meaning_says_more_than_the_name():
+    for name, entry in ENTRIES:
+        again = words(name.replace("_", " ")) | words(" ".join(part.means or part.text for part in parts_of(name)))
+        for meaning in [entry.meaning, *entry.senses.values()]:
+            assert len(words(meaning) - again) >= 2, f"{name}: {meaning}"
+            assert re.fullmatch(r'["`]?[A-Za-z].*[.]', meaning), f"a sentence: {meaning}"
+            assert len(meaning) <= 240 and meaning.count("`") % 2 == 0, f"short enough to read at a glance: {meaning}"
+        assert not entry.reads or words(entry.reads) != words(name), f"{name}: {entry.reads}"
+
+
+def test_other_meanings_belong_to_callables_that_take_the_name():
+    silent = [label for label, found in callables() if signature_of(found) is None]  # what is written in C may not tell
+    for name, entry in NAMES.items():
+        patterns = [pattern for sense in entry.senses for pattern in re.split(r",\s*", sense)]
+        for pattern in patterns:
+            assert any(fnmatchcase(label, pattern) for label in takers_of(name) + silent), f"{name}: in {pattern}"
+
+
+def calls_in(example: str):
+    "The calls in an example whose function is fastai's, with that function."
+    import fastai.vision.all as fastai
+
+    methods = uses()[1]
+    for node in ast.walk(ast.parse(example)):
+        if not isinstance(node, ast.Call):
+            continue
+        if isinstance(node.func, ast.Name) and hasattr(fastai, node.func.id):
+            yield node, [getattr(fastai, node.func.id)]
+        elif isinstance(node.func, ast.Attribute) and node.func.attr in methods:
+            yield node, [found for _, found in methods[node.func.attr]]
+
+
+def fits(call: ast.Call, function) -> bool:
+    "True if the function takes these arguments."
+    signature = signature_of(function)
+    if signature is None:
+        return True
+    given = [None] * len([arg for arg in call.args if not isinstance(arg, ast.Starred)])
+    own = [None] if next(iter(signature.parameters), "") in ("self", "cls") else []
+    try:
+        signature.bind_partial(*own, *given, **{keyword.arg: None for keyword in call.keywords if keyword.arg})
+    except TypeError:  # `delegates` shows only a part of what **kwargs may be
+        code = getattr(getattr(function, "__func__", function), "__code__", None)
+        return bool(code and code.co_flags & inspect.CO_VARKEYWORDS) and all(k.arg in uses()[0] for k in call.keywords)
+    return True
+
+
+def test_examples_fit_the_installed_fastai():
+    n_calls = 0
+    for name, entry in ENTRIES:
+        if entry.example:
+            assert name in entry.example or " " in name, f"{name} does not occur in {entry.example}"
+            for call, functions in calls_in(entry.example):
+                n_calls += 1
+                assert any(fits(call, function) for function in functions), entry.example
+    assert n_calls > 100
+
+
+def test_the_texts_of_the_site_are_in_step():
+    written = json.loads((REPO / "nbs" / "names.json").read_text(encoding="utf-8"))
+    assert written == hover_texts(), "run write_hover_json('nbs/names.json')"
+
+
+def test_every_parameter_can_be_shown():
+    for name in uses()[0]:
+        shown = decode(name)
+        assert shown.name == name and name in str(shown) and shown._repr_html_().startswith("<table>")
+
+
+def test_fastai_is_imported_only_when_it_is_asked_about():
+    code = "import sys; from easing_fastai.tools.names import decode; print(decode('bs').meaning, 'fastai' in sys.modules)"
+    assert start("-c", code).stdout.strip() == f"{NAMES['bs'].meaning} False"
+
+
+@pytest.mark.parametrize("wrong, error, says", [
+    ("", ValueError, "empty"), (" ", ValueError, "empty"), ("*", ValueError, "empty"), (3, TypeError, "not 3"), (None, TypeError, "not None"),
+    (["bs"], TypeError, "list"), ("bs, wd", ValueError, 'decode("bs"), decode("wd")'), ("a" * 10_000, ValueError, "10,000"),
+    ("learn.fine_tune(1)", ValueError, 'decode("fine_tune")'), ("_" * 100, None, ""), ("a b " * 25, None, ""), ("µ", None, ""), ("变量", None, ""),
+])
+def test_bad_input_is_answered_at_once(wrong, error, says):
+    uses()  # the first look into fastai takes a moment
+    began = time.perf_counter()
+    if error is None:
+        assert decode(wrong).meaning is None and str(decode(wrong))
+    else:
+        with pytest.raises(error, match=re.escape(says)):
+            decode(wrong)
+    assert time.perf_counter() - began < 1
+
+
+def test_callables_of_all_kinds():
+    from functools import partial
+
+    from fastai.vision.all import CrossEntropyLossFlat, ImageDataLoaders, Learner, vision_learner
+
+    assert decode(partial(vision_learner, pretrained=False)).label == "vision_learner"
+    assert decode(ImageDataLoaders.from_folder).label == "ImageDataLoaders.from_folder"
+    assert decode(Learner.fine_tune).label == "Learner.fine_tune"
+    assert "ignore_index" in str(decode(CrossEntropyLossFlat))
+    assert [row[0] for row in decode(lambda bs, quux: None).rows()] == ["bs", "quux"]
+    assert decode(dict).rows()[0][0] == "none" and "x" in str(decode(Path.with_name)) + "x" and decode(print).rows()
+    assert decode(inspect.signature).rows() and sys.modules

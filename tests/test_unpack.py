@@ -1,0 +1,277 @@
+"Listening changes nothing: the same numbers, hooks and errors; and every kind of call is told or said not to be seen."
+import logging
+import random
+import sys
+import threading
+import traceback
+import warnings
+from functools import partial
+from multiprocessing import get_context
+
+import numpy as np
+import pytest
+import torch
+from easing_fastai.tools import unpack_trace
+from easing_fastai.tools.few_images import few_learner
+from easing_fastai.tools.unpack import unpack
+from easing_fastai.tools.unpack_trace import ACTIVE, MOST
+from easing_fastai.tools.unpack_view import source_of
+
+WAYS = [True, False] if hasattr(sys, "monitoring") else [False]
+
+
+@pytest.fixture(params=WAYS, ids=lambda monitoring: "monitoring" if monitoring else "setprofile")
+def way(request, monkeypatch):
+    "Each way of listening that this Python has."
+    monkeypatch.setattr(unpack_trace, "MONITORING", request.param)
+    before = hooks()
+    yield request.param
+    assert hooks() == before and not ACTIVE
+
+
+def hooks() -> tuple:
+    "Whoever listens, and what is done with warnings and logs."
+    tools = [sys.monitoring.get_tool(number) for number in range(6)] if hasattr(sys, "monitoring") else []
+    events = [sys.monitoring.get_events(number) for number, tool in enumerate(tools) if tool]
+    return sys.getprofile(), sys.gettrace(), threading.getprofile(), tools, events, list(warnings.filters), logging.root.level, list(logging.root.handlers)
+
+
+def random_state() -> tuple:
+    return random.getstate(), np.random.get_state()[1].tobytes(), torch.get_rng_state().numpy().tobytes()
+
+
+@pytest.fixture(scope="module")
+def few():
+    "Pictures of noise and their classes."
+    return torch.randint(256, (20, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)), torch.arange(20) % 2
+
+
+def seeded_learner(few, **kwargs):
+    random.seed(1), np.random.seed(1), torch.manual_seed(1)
+    return few_learner(*few, pretrained=True, **kwargs)
+
+
+# What the listened-to code calls: functions of this file are the reader's own.
+def leaf(n=1, flag=False): return n
+def halves(n):
+    while n := n // 2: yield leaf(n)
+def nested(depth): return leaf() if depth == 0 else nested(depth - 1)
+def fails(n):
+    leaf(n)
+    raise ValueError(f"no {n}")
+
+
+class Machine:
+    def __init__(self, size): self.size = size
+    def run(self, times=1): return [leaf(i) for i in range(times)]
+    def __call__(self, n): return self.run(n)
+    @classmethod
+    def large(cls): return cls(100)
+    def __repr__(self): raise RuntimeError("nobody may ask")
+
+
+def test_a_training_is_the_same_to_the_last_bit(few, way):
+    def train(f):
+        learn = seeded_learner(few)
+        f(learn)
+        return [p.detach().numpy().tobytes() for p in learn.model.state_dict().values()], list(map(float, learn.recorder.losses)), random_state()
+    told = []
+    alone = train(lambda learn: learn.fine_tune(1))
+    heard = train(lambda learn: told.append(unpack(learn.fine_tune, 1)))
+    assert alone == heard
+    for step in ("Sequential.forward", "CrossEntropyLoss.forward", "TensorBase.backward", "Optimizer.step", "Optimizer.zero_grad"):
+        assert str(told[0]).count(step) == 1, step
+
+
+def test_both_ways_tell_the_same(few, monkeypatch):
+    told = []
+    for monitoring in WAYS:
+        monkeypatch.setattr(unpack_trace, "MONITORING", monitoring)
+        learn = seeded_learner(few)
+        u = unpack(learn.fit_one_cycle, 1)
+        told.append((u.calls, [(call.name, call.calls) for call in u.root.walk()]))
+    assert all(other == told[0] for other in told)
+
+
+def test_an_error_comes_through_and_is_marked(few, way, capsys):
+    with pytest.raises(ValueError, match="no 3") as caught:
+        with unpack() as u:
+            leaf()
+            fails(3)
+    assert traceback.extract_tb(caught.tb)[-1].name == "fails"
+    marked = [call for call in u.root.walk() if call.error]
+    assert [call.name for call in marked] == ["fails"] and "ValueError: no 3" in marked[0].error
+    line = traceback.extract_tb(caught.tb)[-1].lineno
+    assert f"(line {line} of test_unpack.py)" in str(u) and "✗" in capsys.readouterr().err
+
+
+def test_an_error_deep_inside_is_shown(few, way, capsys):
+    learn = seeded_learner(few)
+    with pytest.raises(TypeError) as caught: unpack(learn.fit, 1, lr="fast")
+    inner = traceback.extract_tb(caught.tb)[-1].name
+    assert any(f"{inner}(" in row and "✗ TypeError" in row for row in capsys.readouterr().err.splitlines())
+
+
+def test_what_can_be_called(way):
+    machine = Machine(3)
+    for f, args, name in ((machine.run, (2,), "Machine.run"), (Machine, (5,), "Machine"), (Machine.large, (), "Machine.large"), (machine, (2,), "Machine"),
+                          (partial(leaf, 2), (), "leaf"), (lambda: leaf(), (), "<lambda>")):
+        u = unpack(f, *args)
+        assert u.root.name.startswith(name + "(") and u.root.children, name
+        assert str(u) and u.to_html() and u.__rich__()
+    assert unpack(machine.run, 2).result == [0, 1] and unpack(Machine, 5).result.size == 5
+    assert unpack(leaf, 7, flag=True).find("leaf")[0].args == {"n": ["7"], "flag": ["True"]}
+
+
+def test_c_is_said_not_to_be_seen(way):
+    u = unpack(sorted, [3, 1, 2])
+    assert u.result == [1, 2, 3] and "written in C" in str(u)
+
+
+def test_generators(way):
+    with unpack() as u: assert list(halves(100)) == [50, 25, 12, 6, 3, 1]
+    call, = u.root.children
+    assert (call.name, call.calls) == ("halves", 1) and sum(c.calls for c in u.find("leaf")) == 6
+    with unpack() as u:
+        one = halves(8)
+        next(one), one.close()
+        assert list(halves(8)) == [4, 2, 1]
+    assert sum(c.calls for c in u.find("halves")) == 2
+    assert "nobody listens" in str(unpack(halves, 100))
+
+
+def test_recursion_and_many_calls_need_little_memory(way):
+    def fibonacci(n): return n if n < 2 else fibonacci(n - 1) + fibonacci(n - 2)
+    u = unpack(fibonacci, 15)
+    assert u.result == 610 and sum(1 for _ in u.root.walk()) <= MOST + 1
+    with unpack() as u:
+        for i in range(3000): Machine(i).run()
+    assert sum(1 for _ in u.root.walk()) < 60
+    assert {name: sum(c.calls for c in u.find(name)) for name in ("leaf", "run", "Machine.__init__")} == dict.fromkeys(("leaf", "run", "Machine.__init__"), 3000)
+    assert sum(c.calls for c in unpack(nested, 300).find("nested")) == 301
+
+
+def test_threads(way):
+    def work():
+        for _ in range(3): leaf()
+    with unpack() as u:
+        thread = threading.Thread(target=work)
+        thread.start()
+        leaf()
+        thread.join()
+    assert sum(c.calls for c in u.find("leaf")) == 1 and "1 thread started. What ran there is not in the tree" in str(u)
+
+
+@pytest.mark.skipif("fork" not in __import__("multiprocessing").get_all_start_methods(), reason="processes are no copies here")
+def test_a_copy_of_the_process_does_not_listen(way):
+    queue = get_context("fork").SimpleQueue()
+    with unpack() as u:
+        process = get_context("fork").Process(target=lambda: queue.put((not ACTIVE, sys.getprofile() is None,
+            not any(sys.monitoring.get_events(n) for n in range(6) if sys.monitoring.get_tool(n)) if hasattr(sys, "monitoring") else True)))
+        process.start()
+        process.join()
+    assert queue.get() == (True, True, True)
+    assert "1 process" in str(u)
+
+
+def test_one_inside_another(way):
+    with unpack() as outer:
+        leaf(1)
+        inner = unpack(Machine.large)
+        with unpack() as empty: pass
+        leaf(2)
+    assert sum(c.calls for c in outer.find("leaf")) == 2 and not inner.find("leaf")
+    assert outer.find("Machine.large") and inner.find("Machine.large") and not empty.root.children
+
+
+def test_other_profilers():
+    import cProfile
+    seen = []
+    def listen(frame, event, arg): seen.append(event)
+    sys.setprofile(listen)
+    try:
+        if hasattr(sys, "monitoring"):
+            assert unpack(leaf).find("leaf")
+            assert sys.getprofile() is listen and seen
+        else:
+            with pytest.raises(RuntimeError, match="another profiler is at work"): unpack(leaf)
+            assert sys.getprofile() is listen
+    finally: sys.setprofile(None)
+    profiler = cProfile.Profile()
+    profiler.enable()
+    try:
+        if sys.version_info >= (3, 12): assert unpack(leaf).find("leaf")
+    finally: profiler.disable()
+
+
+@pytest.mark.skipif(not hasattr(sys, "monitoring"), reason="came with Python 3.12")
+def test_no_place_left():
+    free = [number for number in range(6) if sys.monitoring.get_tool(number) is None]
+    for number in free: sys.monitoring.use_tool_id(number, f"tool {number}")
+    try:
+        with pytest.raises(RuntimeError, match="all six places"): unpack(leaf)
+        assert not ACTIVE
+    finally:
+        for number in free: sys.monitoring.free_tool_id(number)
+    assert unpack(leaf).find("leaf")
+
+
+def test_bad_input():
+    for wrong, said in (("learn.fine_tune(1)", "Write unpack(learn.fine_tune, 1), without"), ("learn.freeze()", "Write unpack(learn.freeze), without"),
+                        ("x"*10_000, "not its text"), (None, "Python runs fine_tune first"), (3, "cannot be called"), ([], "cannot be called")):
+        with pytest.raises(TypeError, match=".*") as caught: unpack(wrong)
+        assert said in str(caught.value) and len(str(caught.value)) < 400
+    with pytest.raises(ValueError, match="depth is a whole number"): unpack(depth=0)
+    u = unpack()
+    assert "Nothing is unpacked yet" in str(u)
+    with u: leaf()
+    with pytest.raises(RuntimeError, match="anew"):
+        with u: leaf()
+    with pytest.raises(TypeError, match="as text"): u.find(leaf)
+    with pytest.raises(ValueError, match="end in .html or .txt"): u.save("story.pdf")
+
+
+def test_strange_values_are_not_asked():
+    def takes(*things, **named): return len(things)
+    u = unpack(takes, Machine(1), [Machine(2)], "<b>bold</b>", "x"*10_000, named={"a": Machine(3)})
+    assert u.result == 4 and "Machine" in str(u)
+    assert "<b>bold" not in u.to_html() and "&lt;b&gt;bold" in u.to_html() and max(map(len, str(u).splitlines())) < 140
+
+
+def test_links_lead_to_the_function(few, way):
+    learn = seeded_learner(few)
+    u = unpack(learn.fit, 1)
+    linked = [call for call in u.root.walk() if source_of(call.file, call.line)]
+    assert {"fastai", "pytorch"} <= {source_of(call.file, call.line).split("/")[4] for call in linked}
+    for call in linked:
+        first = open(call.file, encoding="utf-8").read().splitlines()[call.line - 1].strip()
+        assert first.startswith(("def ", "@", "class ", "async ")), f"{call.name}: {first}"
+
+
+def test_stories_of_calls_that_nobody_prepared(digits, tmp_path):
+    from fastai.vision.all import CategoryBlock, DataBlock, GrandparentSplitter, ImageBlock, Learner, get_image_files, nn, parent_label
+    block = DataBlock((ImageBlock, CategoryBlock), get_items=get_image_files, splitter=GrandparentSplitter(), get_y=parent_label)
+    files = get_image_files(digits)[:40]
+    dls = block.dataloaders(digits, num_workers=0, bs=32)
+    learn = Learner(dls, nn.Sequential(nn.Flatten(), nn.Linear(3 * 28 * 28, 2)), path=tmp_path)
+    learn.remove_cb(learn.progress)
+    stories = [unpack(block.summary, digits), unpack(dls.one_batch), unpack(learn.predict, files[0]), unpack(learn.save, "x"), unpack(learn.load, "x"),
+               unpack(learn.export), unpack(learn.get_preds, dl=dls.test_dl(files)), unpack(learn.summary), unpack(nn.Linear(3, 2), torch.ones(1, 3))]
+    for u in stories:
+        rows = [row for row in str(u).splitlines() if row.endswith(("%", "as above"))]
+        assert 1 <= len(rows) <= 34, str(u)
+    assert "PILImage.create" in str(stories[1].show(depth=9)) and "load_image" in str(stories[1].show(depth=9))
+
+
+def test_in_a_notebook(monkeypatch):
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.utils.capture import capture_output
+    shell = InteractiveShell.instance()
+    monkeypatch.setattr(shell, "kernel", "a notebook", raising=False)
+    shell.run_cell("from easing_fastai.tools.unpack import unpack\ndef f(n): return g(n)\ndef g(n): return 1/n")
+    page = shell.run_cell("with unpack() as u: f(1)\nu").result._repr_html_()
+    assert "<details" in page and "f(n=1)" in page and "g(n=1)" in page
+    with capture_output() as captured: failed = shell.run_cell("with unpack() as u: f(0)")
+    assert isinstance(failed.error_in_exec, ZeroDivisionError)
+    assert "ZeroDivisionError" in captured.outputs[0].data["text/html"], "the story first, then the error"
+    InteractiveShell.clear_instance()
