@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.easing_fastai
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-real prove lab docs export outputs readme backbone
+.PHONY: help run test test-real prove lab docs export outputs readme pictures backbone
 
 help:
 	@echo "make run        run all chapters, get pages of this very run to read"
@@ -21,6 +21,7 @@ help:
 	@echo "make outputs    run the notebooks and keep their outputs (ONLY=05_fine_tune for one)"
 	@echo "make readme     nbs/index.ipynb -> README.md"
 	@echo "make test-real  the chapters on MNIST_SAMPLE"
+	@echo "make pictures   draw the picture of the home page and the social card anew"
 	@echo "make prove      every proof of the rebuilt pages: both backbones, several seeds and batch sizes"
 	@echo "make backbone   train the packaged backbone again (downloads MNIST)"
 
@@ -64,6 +65,7 @@ docs: $(STAMP)
 export: $(STAMP)
 	$(BIN)/nbdev-export
 	$(BIN)/nbdev-clean
+	$(BIN)/python -c "from easing_fastai.tools.names import write_hover_json; write_hover_json('nbs/names.json')"
 
 outputs: $(STAMP)
 	$(BIN)/python -c "from easing_fastai.tools.pages import *; keep_outputs(*notebooks('$(ONLY)'))"
@@ -77,6 +79,9 @@ test-real: $(STAMP)
 
 prove: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m prove
+
+pictures: $(STAMP)
+	$(BIN)/python -c "from easing_fastai.tools.unfolding import write_pictures; write_pictures('nbs')"
 
 backbone: $(STAMP)
 	$(BIN)/python -c "from easing_fastai.tools.pretrained import *; make_backbone()"

@@ -11,9 +11,24 @@ __all__ = []
 from .environment import best_device, check_environment
 from .head_and_backbone import anatomy
 from .mnist import peek_labels, show_tree
+from .plain.dataloaders import plain_dataloaders
+from .plain.fine_tune import plain_fine_tune
+from .plain.learner import plain_fit_one_cycle, plain_lr_find, plain_one_cycle
+from .plain.predict import plain_predict
+from .plain.vision_model import plain_vision_model
 from .tools.assets import mnist_sample
-from .tools.diagnose import expect_error
+from .tools.check_images import check_images
+from .tools.diagnose import diagnose, expect_error
+from .tools.in_memory import in_memory
+from .tools.names import decode
 from .tools.pretrained import backbone
+from .tools.prove import prove_equal
+from .tools.unpack import unpack
 
 # %% ../nbs/core.ipynb #cell-005
-__all__ = ['check_environment', 'best_device', 'mnist_sample', 'show_tree', 'peek_labels', 'backbone', 'anatomy', 'expect_error']
+__all__ = [
+    'check_environment', 'best_device', 'mnist_sample', 'show_tree', 'peek_labels', 'backbone', # start
+    'unpack', 'decode', 'anatomy', # open
+    'plain_dataloaders', 'plain_one_cycle', 'plain_fit_one_cycle', 'plain_lr_find', 'plain_vision_model', 'plain_fine_tune', 'plain_predict', 'prove_equal', # rebuilt in plain pytorch
+    'diagnose', 'expect_error', 'check_images', 'in_memory', # when it breaks, and when it is slow
+]

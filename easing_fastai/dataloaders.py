@@ -10,7 +10,7 @@ __all__ = ['describe_batch']
 # %% ../nbs/02_dataloaders.ipynb #cell-002
 import pandas as pd
 
-# %% ../nbs/02_dataloaders.ipynb #cell-022
+# %% ../nbs/02_dataloaders.ipynb #cell-026
 def describe_batch(
     batch: tuple # what a DataLoader gives: pictures and labels
 ) -> pd.DataFrame: # a row for each of them

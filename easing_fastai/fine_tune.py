@@ -25,7 +25,7 @@ class RecordRates(Callback):
         "Everything noted so far."
         return pd.DataFrame(self.rows)
 
-# %% ../nbs/05_fine_tune.ipynb #cell-018
+# %% ../nbs/05_fine_tune.ipynb #cell-021
 def fine_tune_by_hand(
     learn: Learner,         # of `vision_learner`
     epochs: int,            # rounds with everything training
@@ -38,7 +38,7 @@ def fine_tune_by_hand(
     lr = base_lr/2
     learn.fit_one_cycle(epochs, slice(lr/100, lr), pct_start=0.3, div=5.0)
 
-# %% ../nbs/05_fine_tune.ipynb #cell-024
+# %% ../nbs/05_fine_tune.ipynb #cell-027
 def trainable(
     learn: Learner # with an optimizer
 ) -> dict[str, str]: # for each layer group, e.g. '5 of 20 tensors, 640 of 9,000 numbers'

@@ -11,7 +11,7 @@ __all__ = ['anatomy']
 from fastai.learner import Learner
 from .tools.layers import Anatomy, layer_groups, name_of, output_sizes, parts_of, row_of
 
-# %% ../nbs/04_head_and_backbone.ipynb #cell-025
+# %% ../nbs/04_head_and_backbone.ipynb #cell-026
 def anatomy(
     learn: Learner # any Learner of fastai, trained or not; it is not changed
 ) -> Anatomy: # shows itself as a table; `.plot()` draws it, `.rows` and `.groups` are for code

@@ -15,7 +15,7 @@ import numpy as np
 from fastai.vision.core import PILImage
 from PIL import Image, ImageFilter, ImageOps
 
-# %% ../nbs/06_show_results.ipynb #cell-036
+# %% ../nbs/06_show_results.ipynb #cell-039
 def like_mnist(
     file: str|Path|Image.Image # a picture of one digit: a photograph, a scan, a drawing
 ) -> PILImage: # 28×28, white on black, centred

@@ -271,6 +271,8 @@ def summary(
     groups = runs.groupby(['network', 'way'], sort=False)
     table = groups.agg(seconds=('seconds', 'median'), reading=('reading', 'median'), lowest=('accuracy', 'min'), highest=('accuracy', 'max'))
     of = lambda way: table.seconds.xs(way, level='way').reindex(table.index.get_level_values('network')).to_numpy()
+    table[['lowest', 'highest']] *= 100
+    table = table.rename(columns={'lowest': '% right, lowest', 'highest': '% right, highest'})
     table.insert(2, 'times the bare loop', table.seconds/of('bare loop'))
     table.insert(3, 'faster than fastai', of('fastai')/table.seconds)
     return table.reset_index()

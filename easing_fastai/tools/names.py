@@ -173,7 +173,8 @@ class Shown:
         table = Table(title=self.title, title_justify='left', show_header=bool(self.head))
         for i, row in enumerate(rows := self.rows()):
             if i == 0:
-                for j in range(len(row)): table.add_column(self.head[j] if self.head else '', overflow='fold', no_wrap=j == 0)
+                for j in range(len(row)): # the meaning gets the room
+                    table.add_column(self.head[j] if self.head else '', overflow='fold', no_wrap=j == 0, max_width=(None, 20, None, 16)[j] if self.head else None)
             table.add_row(*(Text(text.replace('`', '')) for text in row))
         return table if rows else Table(title=self.title)
 

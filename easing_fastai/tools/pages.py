@@ -167,11 +167,13 @@ def as_readme(
     "The home page as README.md: no directives, no callouts, all links absolute."
     nb = for_readers(nb)
     for cell in (cell for cell in nb.cells if cell.cell_type == 'code'):
+        if cell.metadata.directives.get('echo') == 'false': cell.source = ''
         cell.outputs = [output for output in cell.outputs if 'image/png' not in output.get('data', {})]
     text, _ = MarkdownExporter().from_notebook_node(nb)
     text = re.sub(r'^:::.*\n', '', text, flags=re.M)
     text = re.sub(r'\]\((\w+)\.ipynb', lambda m: f']({site.rstrip("/")}/{re.sub(r"^[0-9]+[a-z]*_", "", m[1])}.html', text)
     text = re.sub(r'(!\[[^\]]*\])\((?!https?:|data:)([^)]+)\)', lambda m: f'{m[1]}({web_address()}/raw/main/nbs/{m[2]})', text)
+    text = re.sub(r'^```\w*\n\s*```\n', '', text, flags=re.M) # what is left of a cell whose source is not shown
     return re.sub(r'\n{3,}', '\n\n', text).strip() + '\n'
 
 def write_readme():

@@ -8,7 +8,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/tools/unpack_view.html.md"""
 __all__ = ['TRIFLE', 'PAGE', 'WORTH', 'REPOSITORIES', 'STYLE', 'MOST_LINES', 'copy_of', 'fold_repeats', 'longest_repeat', 'Line',
            'is_helper', 'is_small', 'is_trifle', 'story', 'told', 'top_names', 'mark_same', 'open_lines', 'source_of',
            'label', 'duration', 'share', 'numbers', 'said', 'rows', 'aside', 'as_text', 'change', 'as_rich', 'as_html',
-           'html_line', 'plain', 'html_table', 'as_page']
+           'html_line', 'html_source', 'plain', 'html_table', 'as_page']
 
 # %% ../../nbs/tools/unpack_view.ipynb #cell-002
 import heapq, html, re, shutil
@@ -323,6 +323,7 @@ STYLE = """<style>
 .unpack summary{cursor:pointer;display:list-item;list-style-position:outside;margin-left:.1em}
 .unpack code{font-size:12px;background:none;color:inherit;padding:0}
 .unpack .n{white-space:nowrap;font-variant-numeric:tabular-nums;font-size:12px;opacity:.8;margin-left:.6em}
+.unpack .s{font-size:11px;margin-left:.8em}
 .unpack .d{opacity:.75;font-size:12px;margin-left:.6em}
 .unpack .x{font-weight:bold;text-decoration:underline wavy}
 .unpack table{border-collapse:collapse;font-size:12px;margin:.6em 0;display:block;overflow-x:auto}
@@ -341,9 +342,9 @@ def as_html(
     whole, left = line.call.seconds, [MOST_LINES]
     def grow(each):
         left[0] -= 1
-        head = html_line(each, whole)
-        if not each.children or left[0] <= 0: return f'<div class="leaf">{head}</div>'
-        return f'<details{" open"*each.open}><summary>{head}</summary>{"".join(map(grow, each.children))}</details>'
+        head, source = html_line(each, whole), html_source(each.call)
+        if not each.children or left[0] <= 0: return f'<div class="leaf">{head}{source}</div>'
+        return f'<details{" open"*each.open}><summary>{head}</summary>{source}{"".join(map(grow, each.children))}</details>'
     tables = ''.join(html_table(what, differences) for what, differences in changes.items())
     small = ''.join(f'<div class="d">{html.escape(note)}</div>' for note in notes)
     return f'<div class="unpack">{STYLE}<p><b>{html.escape(title)}</b></p>{grow(line)}{tables}{small}</div>'
@@ -352,15 +353,19 @@ def html_line(
     line: Line,  # of the story
     whole: float # seconds of everything
 ) -> str:
-    "One line of the tree: name with a link to its source, arguments, numbers, description."
+    "One line of the tree: name, arguments, numbers, description."
     call = line.call
-    name, bracket, rest = label(call, 160).partition('(')
-    name, rest = html.escape(name), html.escape(bracket + rest)
-    if address := source_of(call.file, call.line): name = f'<a href="{address}" target="_blank" rel="noopener">{name}</a>'
-    text = f'<code>{name}{rest}</code><span class="n">{" · ".join(said(call, whole))}</span>'
+    text = f'<code>{html.escape(label(call, 160))}</code><span class="n">{" · ".join(said(call, whole))}</span>'
     if call.error: return text + f'<span class="x">{html.escape(aside(line))}</span>'
     if line.same: return text + '<span class="d">as above</span>'
     return text + (f'<span class="d">{html.escape(plain(call.doc))}</span>' if call.doc else '')
+
+def html_source(
+    call: Call # of the story
+) -> str: # empty if the address is not known
+    "A link to the line in the source. It stands beside the line that opens and closes, not in it: one thing to press at a time."
+    address = source_of(call.file, call.line)
+    return f'<a class="s" href="{address}" target="_blank" rel="noopener" aria-label="source of {html.escape(call.name)}">source</a>' if address else ''
 
 def plain(
     doc: str # first line of a description, as written for a web page
