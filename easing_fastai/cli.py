@@ -188,6 +188,7 @@ def train(
     from easing_fastai.environment import best_device
     from easing_fastai.tools.files import for_people
     from easing_fastai.tools.layout import FolderError, shown
+    from easing_fastai.tools.processes import ProcessLost
     from easing_fastai.tools.training import train as train_on
     out, before = out.expanduser(), out.expanduser().exists()
     where = shown(for_people(out))
@@ -198,6 +199,7 @@ def train(
             card = train_on(path, out, epochs, arch or None, seed, say=lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True),
                             on_progress=lambda what, done, total: progress.update(tasks[what], completed=done, total=total, visible=True))
     except FolderError as e: fail(str(e))
+    except ProcessLost as e: fail(f'{e} Nothing was written.' if not before else f'{e} The model that was there is still whole.')
     except OSError as e: fail(f'The model could not be written to {where}: {e.strerror or e}. ' + ('The one that was there is still whole.' if before else 'Choose another place with --out.'))
     except KeyboardInterrupt: fail('Stopped. ' + (f'The model in {where} is whole.' if out.exists() else 'Nothing was written.'), 130)
     if card is None: return # one of several processes, and not the one that writes

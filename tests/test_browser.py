@@ -155,7 +155,7 @@ def test_trees_open_by_mouse_and_keyboard(tiny):
 
 def test_solutions_open(browser, site):
     with opened(browser, site, "05_fine_tune") as page:
-        tree = page.locator("main details").first
+        tree = page.locator("main details", has=page.locator("summary:text-is('Solution')")).first
         tree.locator("summary").focus()
         page.keyboard.press("Enter")
         assert tree.locator(".highlight").first.is_visible()

@@ -1,4 +1,5 @@
 "What is true of every notebook: exported, clean, with outputs and captions, of the form that readers rely on."
+import ast
 import base64
 import json
 import re
@@ -107,9 +108,9 @@ def test_figures_have_captions_and_descriptions(path):
 def test_imports_stand_alone(path):
     # nbdev executes cells with an import again when it makes the site, without the cells around them.
     for cell in code_cells(path):
-        lines = [l for l in source(cell).splitlines() if l and not l.startswith(("#", " ", ")"))]
-        imports = [l for l in lines if re.match(r"(import|from) \w", l)]
-        assert not imports or imports == lines, source(cell)
+        statements = ast.parse(source(cell)).body
+        imports = [s for s in statements if isinstance(s, (ast.Import, ast.ImportFrom))]
+        assert not imports or imports == statements, source(cell)
 
 
 @every_notebook

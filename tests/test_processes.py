@@ -13,7 +13,7 @@ from pictures import class_folders
 from easing_fastai.tools import training
 from easing_fastai.tools.processes import launch, launch_line, why_it_failed
 
-EPOCHS = 3
+EPOCHS = 10
 
 TRAIN = f"""
 import json, sys

@@ -10,7 +10,7 @@ __all__ = ['PATIENCE', 'ProcessLost', 'use_cpu', 'join', 'broadcast_without_card
            'why_it_failed', 'draw_step', 'draw_cost']
 
 # %% ../../nbs/tools/processes.ipynb #cell-002
-import os, re, signal, socket, subprocess, sys, threading
+import atexit, os, re, signal, socket, subprocess, sys, threading
 from collections.abc import Callable
 from contextlib import contextmanager
 from datetime import timedelta
@@ -44,6 +44,7 @@ def join() -> tuple[int, int]: # rank of this process, number of processes
         except ModuleNotFoundError as e: raise ModuleNotFoundError('Training on several processes needs Accelerate. Install it: pip install accelerate', name='accelerate') from e
         Accelerator(cpu=use_cpu(), kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)])
         if use_cpu(): default_device(False)
+        atexit.register(torch.distributed.destroy_process_group) # else its threads outlive Python, and the process may abort at its end
     return rank_distrib(), num_distrib()
 
 # %% ../../nbs/tools/processes.ipynb #cell-008
@@ -181,20 +182,20 @@ def draw_step():
     _, ax = plt.subplots(figsize=(7, 3.6))
     def box(x, y, width, text, color, hatch=None):
         ax.add_patch(FancyBboxPatch((x, y), width, 0.62, boxstyle='round,pad=0.04', facecolor=color, edgecolor='black', hatch=hatch, linewidth=0.8))
-        ax.text(x + width/2, y + 0.31, text, ha='center', va='center', fontsize=8.5)
+        ax.text(x + width/2, y + 0.31, text, ha='center', va='center', fontsize=8)
     def arrow(start, end): ax.annotate('', end, start, arrowprops={'arrowstyle': '->', 'shrinkA': 0, 'shrinkB': 0, 'color': 'black'})
     box(0, 1.1, 1.15, 'a batch of\n64 pictures', '#eeeeee')
     for y, rank, color in ((2.2, 0, '#cfe3f7'), (0, 1, '#fbe3c5')):
         ax.text(1.85, y + 0.78, f'process {rank} (its rank)', fontsize=9, va='bottom', weight='bold')
         box(1.85, y, 0.95, 'its 32\npictures', color)
-        box(3.1, y, 1.15, 'same weights,\nits gradient', color)
-        box(6.6, y, 1.3, 'same step,\nsame weights', color)
+        box(3.05, y, 1.4, 'same weights,\nits gradient', color)
+        box(6.95, y, 1.4, 'same step,\nsame weights', color)
         arrow((1.2, 1.41), (1.8, y + 0.31))
-        arrow((2.85, y + 0.31), (3.05, y + 0.31))
-        arrow((4.3, y + 0.31), (4.85, 1.45))
-        arrow((6.05, 1.45), (6.55, y + 0.31))
-    box(4.9, 1.1, 1.1, 'average of\nthe gradients', '#dff0d8')
-    ax.set(xlim=(-0.15, 8.05), ylim=(-0.2, 3.4))
+        arrow((2.85, y + 0.31), (3.0, y + 0.31))
+        arrow((4.5, y + 0.31), (5.05, 1.45))
+        arrow((6.45, 1.45), (6.9, y + 0.31))
+    box(5.1, 1.1, 1.3, 'average of\nthe gradients', '#dff0d8')
+    ax.set(xlim=(-0.15, 8.45), ylim=(-0.2, 3.4))
     ax.axis('off')
 
 def draw_cost(

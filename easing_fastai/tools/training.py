@@ -34,7 +34,7 @@ from fastai.data.core import DataLoaders
 from fastai.data.transforms import Normalize
 from fastai.learner import Learner
 from fastai.metrics import accuracy
-from fastai.torch_core import rank_distrib, set_seed
+from fastai.torch_core import num_distrib, set_seed
 from fastai.vision.augment import Resize, ResizeMethod, aug_transforms
 from fastai.vision.core import PILImage, image2tensor, imagenet_stats
 from fastai.vision.data import ImageDataLoaders
@@ -46,6 +46,7 @@ from .check_images import ImageCheck, check_images, fits_ending
 from .files import for_people
 from .layout import FolderError, existing_folder, shown
 from .pretrained import backbone, digits_resnet18
+from .processes import alone, first_once, join, together
 
 # %% ../../nbs/tools/training.ipynb #cell-006
 KEPT_ASIDE = 0.2 # of each class, if the folder doesn't say
@@ -107,7 +108,9 @@ def dataloaders_for(
     "Batches of these pictures, normalised as for ImageNet."
     n_train = int((~files.is_valid).sum())
     bs = 64 if n_train >= 512 else max(4, n_train//8) # a few pictures should still make a few steps
-    kwargs = {'bs': min(bs, n_train), 'val_bs': 64, 'num_workers': 0 if len(files)*size*size < 2e7 else None, **kwargs} # processes of their own must pay
+    n = max(num_distrib(), 1)
+    bs = max(min(max(4, bs//n), n_train//n), 1) # each of n processes takes its share of a step
+    kwargs = {'bs': bs, 'val_bs': 64, 'num_workers': 0 if len(files)*size*size < 2e7 else None, **kwargs} # processes of their own must pay
     return ImageDataLoaders.from_df(files, path, fn_col='file', label_col='label', valid_col='is_valid',
                                     item_tfms=Resize(size, ResizeMethod.Squish),
                                     batch_tfms=[*aug_transforms(do_flip=False), Normalize.from_stats(*imagenet_stats)], **kwargs)
@@ -175,7 +178,7 @@ def fit(
     "Fine-tunes in silence and returns the training table."
     table = KeepTable(on_batch, on_epoch)
     rates = {'base_lr': 2e-2, 'lr_mult': 1} if learn.arch is digits_resnet18 else {}
-    with learn.no_bar(), learn.no_logging(), learn.added_cbs(table): learn.fine_tune(epochs, **rates)
+    with learn.no_bar(), learn.no_logging(), learn.added_cbs(table), together(learn): learn.fine_tune(epochs, **rates)
     return pd.DataFrame(table.rows)
 
 # %% ../../nbs/tools/training.ipynb #cell-014
@@ -392,6 +395,8 @@ def train(
     on_progress: Callable|None = None, # called with 'check' or 'train', steps done, steps in all
 ) -> ModelCard:
     "Makes a model of a folder of pictures; raises `FolderError` where it can't be done, and then writes nothing."
+    rank, n_processes = join()
+    if rank: say, on_progress = lambda text: None, None # one of several processes speaks
     path, out, tell = existing_folder(path), Path(out).expanduser(), on_progress or (lambda *_: None)
     is_free_for_a_model(out) # before anything takes time
     network = architecture(arch)
@@ -404,15 +409,15 @@ def train(
     try_out(network, size)
     set_seed(seed)
     dls = dataloaders_for(path, files, size)
-    learn = learner_for(dls, network)
+    learn = first_once(lambda: learner_for(dls, network)) # several processes: one downloads
     room_for_a_model(out, learn)
     say(f'{network.__name__} on pictures of {size}×{size} pixels, classes: {", ".join(map(shown, dls.vocab))}')
-    steps = (1 + epochs)*len(dls.train)
+    steps = (1 + epochs)*-(-len(dls.train)//n_processes)
     done = iter(range(1, steps + 1))
     table = fit(learn, epochs, lambda: tell('train', next(done), steps), lambda row: say(epoch_line(row)))
     if not np.isfinite(table.train_loss.iloc[-1]): raise FolderError('The training loss is no number any more, so nothing was written. Try another --seed.')
-    if rank_distrib(): return None # one of several processes writes
-    return write_model(out, learn, table, check, says, size=size, epochs=epochs, seed=seed)
+    if rank: return None # and one writes
+    with alone(): return write_model(out, learn, table, check, says, size=size, epochs=epochs, seed=seed)
 
 def wrong_things(
     check: ImageCheck # of the folder

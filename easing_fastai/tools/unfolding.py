@@ -92,7 +92,7 @@ def draw_unfolding(
     unfolding: Unfolding # of one run
 ) -> plt.Figure:
     "The four columns."
-    fig = plt.figure(figsize=(13, 4.6))
+    fig = plt.figure(figsize=(11.9, 4.4))
     axes = [fig.add_axes([left, 0.1, width, 0.8]) for left, width in ((0.01, 0.12), (0.14, 0.17), (0.36, 0.37), (0.79, 0.2))]
     for ax, title in zip(axes, ('1  the line', '2  what it did', '3  the same in PyTorch', '4  how far apart')):
         ax.set_title(title, loc='left', fontsize=13, color='#14324a', weight='bold')

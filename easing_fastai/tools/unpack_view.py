@@ -320,10 +320,10 @@ STYLE = """<style>
 .unpack{font-size:13px;line-height:1.5;max-width:100%;overflow-wrap:anywhere}
 .unpack details,.unpack .leaf{margin:0;padding:0 0 0 1.2em;border-left:1px solid rgba(128,128,128,.45)}
 @media(max-width:600px){.unpack details,.unpack .leaf{padding-left:.9em}.unpack .d{display:block;margin-left:0}}
-.unpack summary{cursor:pointer;display:list-item;list-style-position:outside;margin-left:.1em}
+.unpack summary{cursor:pointer;min-height:24px;display:list-item;list-style-position:outside;margin-left:.1em}
 .unpack code{font-size:12px;background:none;color:inherit;padding:0}
 .unpack .n{white-space:nowrap;font-variant-numeric:tabular-nums;font-size:12px;opacity:.8;margin-left:.6em}
-.unpack .s{font-size:11px;margin-left:.8em}
+.unpack .s{font-size:11px;margin-left:.6em;padding:0 .3em;display:inline-block;min-height:24px;line-height:24px;min-width:24px}
 .unpack .d{opacity:.75;font-size:12px;margin-left:.6em}
 .unpack .x{font-weight:bold;text-decoration:underline wavy}
 .unpack table{border-collapse:collapse;font-size:12px;margin:.6em 0;display:block;overflow-x:auto}
