@@ -102,7 +102,6 @@ def test_a_killed_rank_ends_the_command_with_a_message(place):
             child.kill()
         running.kill()
     text = "".join(said)
-    print(text)
-    assert "Process 1 of 2 was killed by signal 9" in why_it_failed(text, 2) # the launcher names the rank and the signal
-    assert "another process of this training has ended" in " ".join(text.split()) # and so does the one that is left
+    # The launcher names the rank and the signal. The process that is left says so, too, if the launcher leaves it the time.
+    assert "Process 1 of 2 was killed by signal 9" in why_it_failed(text, 2), text
     assert not out.exists() and not [p.name for p in place.iterdir() if p.name.startswith(".never")]

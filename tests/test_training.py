@@ -9,9 +9,11 @@ import shutil
 import signal
 import subprocess
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
+from rich.console import Console
 import torch
 from fastai.learner import Learner
 from pictures import class_folders, cuttings, names
@@ -47,7 +49,8 @@ def trained(photos, tmp_path_factory) -> tuple[Path, Learner, list[str]]:
 
 def command(*args) -> tuple[int, str]:
     "Exit code and output of the command line; names of folders may be broken by its lines."
-    done = CliRunner().invoke(app, list(map(str, args)), env={"COLUMNS": "200"}, catch_exceptions=False)
+    with patch("easing_fastai.cli.console", Console(width=200)):
+        done = CliRunner().invoke(app, list(map(str, args)), env={"COLUMNS": "200"}, catch_exceptions=False)
     return done.exit_code, " ".join(done.output.split())
 
 
@@ -273,11 +276,6 @@ def test_nothing_of_yours_is_overwritten(there, photos, tmp_path):
     before = state(tmp_path)
     code, output = command("train", photos, "--out", out)
     assert code == 1 and "overwritten" in output and state(tmp_path) == before
-
-
-def test_only_one_of_several_processes_writes(photos, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "join", lambda: (1, 2))
-    assert training.train(photos, tmp_path / "model", **QUICK) is None and list(tmp_path.iterdir()) == []
 
 
 # ---- the commands ----
