@@ -173,7 +173,7 @@ def why_it_failed(
     code = int(code[1]) if code else 1
     how = f'was killed by signal {-code}' if code < 0 else f'ended with code {code}'
     errors = [line for line in err.splitlines() if re.match(r'(\[.*?\]:)?[\w.]*(Error|Exception|Lost)\b.*: ', line) and 'ChildFailed' not in line]
-    said = ''.join(f'\n{line}' for line in errors[:2] or err.partition('Root Cause')[0].strip().splitlines()[-30:])
+    said = ''.join(f'\n{line}' for line in errors[:2] or err.partition('Root Cause')[0].strip().splitlines()[:40])
     return f'Process {rank[1]} of {n} {how}, so the launcher ended the others. Nothing more will come from this launch.{said}'
 
 # %% ../../nbs/tools/processes.ipynb #cell-017
