@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,12 @@ def copy_repo(folder: Path) -> Path:
 def easing_fastai(*args: str, **kwargs) -> subprocess.CompletedProcess:
     "Runs the command line as a process of its own."
     return start("-m", "easing_fastai", *args, **kwargs)
+
+
+@pytest.fixture(autouse=True)
+def no_opener_from_before():
+    "Python keeps the first opener it makes, with the proxies of that moment: each test makes its own."
+    urllib.request.install_opener(None)
 
 
 @pytest.fixture(scope="session")

@@ -424,9 +424,6 @@ def no_proxy(monkeypatch):
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "SSL_CERT_FILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
-    urllib.request.install_opener(None)
-    yield
-    urllib.request.install_opener(None)  # Python keeps one that knows the proxies of its first use
 
 
 def test_a_certificate_that_is_not_accepted(names, server, tmp_path, monkeypatch, no_proxy):
