@@ -17,7 +17,7 @@ help:
 	@echo "make lab        the notebooks in JupyterLab"
 	@echo "make docs       the website (needs Quarto)"
 	@echo "For developers:"
-	@echo "make export     notebooks -> easing_fastai/, and clean them"
+	@echo "make export     notebooks -> easing_fastai/, the heads of the chapters, and clean all"
 	@echo "make outputs    run the notebooks and keep their outputs (ONLY=05_fine_tune for one)"
 	@echo "make readme     nbs/index.ipynb -> README.md"
 	@echo "make test-real  the chapters on MNIST_SAMPLE"
@@ -64,6 +64,7 @@ docs: $(STAMP)
 
 export: $(STAMP)
 	$(BIN)/nbdev-export
+	$(BIN)/python -c "from easing_fastai.tools.pages import write_heads; write_heads()"
 	$(BIN)/nbdev-clean
 	$(BIN)/python -c "from easing_fastai.tools.names import write_hover_json; write_hover_json('nbs/names.json')"
 

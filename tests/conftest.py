@@ -1,5 +1,7 @@
 "What several tests need: a home of its own for data and weights, and processes started in it."
+import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -7,6 +9,7 @@ import tempfile
 import urllib.request
 from pathlib import Path
 
+import nbformat
 import pytest
 
 REPO = Path(__file__).parent.parent
@@ -26,6 +29,41 @@ def start(*args: str, cwd: Path | None = None, **env: str) -> subprocess.Complet
     "Runs a Python process in the tests' home and returns it ended, with its output as text."
     return subprocess.run([sys.executable, *args], cwd=cwd or HOME, env={**os.environ, **env}, text=True,
                           capture_output=True, timeout=600)
+
+
+SOLUTION = re.compile(r"<details>\n<summary>Solution</summary>.*?</details>", flags=re.S)
+
+
+def with_solutions(path: Path) -> nbformat.NotebookNode:
+    "A notebook, the solutions of its exercises as cells of code."
+    nb = nbformat.read(path, as_version=4)
+    cells = []
+    for cell in nb.cells:
+        cells.append(cell)
+        if cell.cell_type == "markdown":
+            blocks = [code for solution in SOLUTION.findall(cell.source) for code in re.findall(r"```python\n(.*?)```", solution, flags=re.S)]
+            cells += [nbformat.v4.new_code_cell(code) for code in blocks]
+    nb.cells = cells
+    return nb
+
+
+def state(folder: Path) -> dict[str, str]:
+    "Every file below a folder with its time and content."
+    return {str(p.relative_to(folder)): f"{p.stat().st_mtime_ns} {hashlib.md5(p.read_bytes()).hexdigest()}"
+            for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def read_only(folder: Path, on: bool):
+    "Takes the right to write from a folder and all in it, or gives it back."
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(path.stat().st_mode & ~0o222 if on else path.stat().st_mode | 0o200)
+
+
+def without_privileges(command: list[str]) -> list[str]:
+    "For root, read-only means nothing; so root gives up the privilege that makes it so, where that can be done."
+    if hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("setpriv"):
+        return ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search", *command]
+    return command
 
 
 def copy_repo(folder: Path) -> Path:

@@ -75,7 +75,9 @@ def test_the_same_bits(pictures, way):
     assert stock == kept and len(stock[0]) > 4
 
 
-def test_the_same_bits_as_with_workers_and_for_many_rows(tmp_path):
+@pytest.mark.parametrize("helpers_from", [0., 1000.])
+def test_the_same_bits_as_with_workers_and_for_many_rows(helpers_from, tmp_path, monkeypatch):
+    monkeypatch.setattr("easing_fastai.tools.in_memory.WORTH_HELPERS", helpers_from)  # seconds of reading
     folder = make_pictures(tmp_path, lambda i: (4, 4), n_train=1100)
     def run(make):
         set_seed(3)

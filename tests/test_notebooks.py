@@ -143,7 +143,9 @@ def test_form_of_a_chapter(path):
     assert len("".join(labels[0]["outputs"][0]["text"]).strip().splitlines()) == 1, "the key result is one line"
     first = next(cell for cell in code_cells(path) if "print(f'data: " in source(cell))
     assert "backbone: " in "".join(first["outputs"][0]["text"])
-    for cell in code_cells(path):
+    installation, *shown = code_cells(path)
+    assert "'google.colab'" in source(installation)
+    for cell in shown:
         assert not {"eval", "hide", "slow", "notest"} & directives(cell), source(cell)
 
 
