@@ -210,14 +210,13 @@ def page(
     titles: dict[str, str] = {} # of all the chapters that get a page, by name, in reading order
 ) -> str: # HTML that needs no other file and no network
     "A notebook as a page to read."
-    title, minutes = title_of(nb) or name, minutes_to_read(nb)
-    nb = for_readers(nb)
+    title, nb = title_of(nb) or name, for_readers(nb)
     body, sections = name_headings('\n'.join(map(cell_html, nb.cells)))
     order = list(titles)
     at = order.index(name) if name in order else None
     neighbour = lambda i: (f'{order[i]}.html', titles[order[i]]) if at is not None and 0 <= i < len(order) else None
     failed = next((o for cell in nb.cells if cell.cell_type == 'code' for o in cell.outputs if o.output_type == 'error'), None)
-    return fill_in(title=title, name=name, minutes=minutes, sections=sections, failed=failed, web=f'{web_address()}/blob/main/nbs/{name}.ipynb',
+    return fill_in(title=title, name=name, sections=sections, failed=failed,
                    body=follow_links(body, {name, *order}), has_index=at is not None,
                    previous=neighbour(at - 1) if at else None, following=neighbour(at + 1) if at is not None else None)
 

@@ -6,7 +6,8 @@ Docs: https://easing-fastai.github.io/easing_fastai/tools/pages.html.md"""
 
 # %% auto #0
 __all__ = ['SILENCED', 'notebooks_folder', 'chapters', 'execute', 'ChapterRun', 'key_result', 'setup_line', 'run_chapter',
-           'index_page', 'write_pages', 'notebooks', 'keep_outputs', 'as_readme', 'write_readme']
+           'index_page', 'write_pages', 'with_head', 'write_heads', 'notebooks', 'keep_outputs', 'as_readme',
+           'write_readme']
 
 # %% ../../nbs/tools/pages.ipynb #cell-002
 import os, re, signal, sys, tempfile, time
@@ -21,7 +22,7 @@ from jupyter_client import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbconvert import MarkdownExporter
-from .look import fill_in, for_readers, is_residue, page, small_picture, split_directives, title_of, web_address
+from .look import fill_in, for_readers, is_residue, minutes_to_read, page, small_picture, split_directives, title_of, web_address
 
 # %% ../../nbs/tools/pages.ipynb #cell-006
 def notebooks_folder() -> Path: # with 00_environment.ipynb in it
@@ -134,6 +135,26 @@ def write_pages(
     (folder/'index.html').write_text(index_page(runs, setup), encoding='utf-8')
 
 # %% ../../nbs/tools/pages.ipynb #cell-018
+def with_head(
+    nb: nbformat.NotebookNode, # changed in place
+    name: str                  # of its file in nbs/, without the ending
+) -> nbformat.NotebookNode:
+    "The notebook with two cells behind its title: reading time and links; and the installation in Colab."
+    address, file = web_address(), f'blob/main/nbs/{name}.ipynb'
+    colab = address.replace('https://github.com', 'https://colab.research.google.com/github')
+    install = ("#| hide\nif 'google.colab' in str(get_ipython()): get_ipython().run_line_magic("
+               f"'pip', 'install -q git+{address}@main')")
+    nb.cells = [cell for cell in nb.cells if not cell.source.startswith(('[Open in Colab]', install[:45]))]
+    links = f'[Open in Colab]({colab}/{file}) · [Source]({address}/{file}) · {minutes_to_read(nb)} min to read'
+    nb.cells[1:1] = [nbformat.v4.new_markdown_cell(links, id='head-links'), nbformat.v4.new_code_cell(install, id='head-install')]
+    return nb
+
+def write_heads():
+    "Writes the head of each chapter, and of the other pages that one may want to run, into their notebooks."
+    for path in (*chapters().values(), notebooks_folder()/'cheat_sheet.ipynb'):
+        nbformat.write(with_head(nbformat.read(path, as_version=4), path.stem), path)
+
+# %% ../../nbs/tools/pages.ipynb #cell-021
 def notebooks(
     only: str = '' # a name without folder and ending, as 05_fine_tune; all, if empty
 ) -> list[Path]:
@@ -159,7 +180,7 @@ def keep_outputs(
         nbformat.write(nb, path)
         print(f'{path.name}: outputs kept')
 
-# %% ../../nbs/tools/pages.ipynb #cell-020
+# %% ../../nbs/tools/pages.ipynb #cell-023
 def as_readme(
     nb: nbformat.NotebookNode, # the home page, with its outputs
     site: str                  # the address of the website
