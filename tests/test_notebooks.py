@@ -74,14 +74,6 @@ def test_clean(copy, path):
     assert (copy / path.relative_to(REPO)).read_bytes() == path.read_bytes(), "run `make export`"
 
 
-def test_the_site_can_be_processed(copy):
-    done = start("-c", "from nbdev.serve import proc_nbs; proc_nbs(n_workers=2)", cwd=copy, PYTHONPATH=str(copy))
-    assert done.returncode == 0, done.stderr
-    processed = {p.relative_to(copy / "_proc") for p in (copy / "_proc").rglob("*.ipynb")}
-    assert {p.relative_to(REPO / "nbs") for p in NOTEBOOKS} == processed
-    assert "Error" not in done.stderr, done.stderr
-
-
 @every_notebook
 def test_kept_outputs(path):
     text = path.read_text(encoding="utf-8")
