@@ -255,7 +255,8 @@ def bench(
         with console.status('Training') as status:
             def on_run(run): status.update(f'Training: {run.network}, seed {run.seed}, {run.way} took {run.seconds:.1f} s')
             table = summary(compare(path, networks(large), epochs, repeats, on_run=on_run))
-        show_table(table, f'fine_tune({epochs}), reading included; medians of {repeats}')
+        for network, rows in table.groupby('network', sort=False):
+            show_table(rows.drop(columns='network'), f'{network}, fine_tune({epochs}), reading included; medians of {repeats}')
         if tricks:
             with console.status('Trying tricks; compiling takes a while'): tried = try_tricks(digits_resnet18, compiled=True)
             show_table(tried.reset_index(names='trick'), 'A training step')
@@ -269,8 +270,9 @@ def show_table(
     title: str     # what it shows
 ):
     "Prints a table."
-    from rich.table import Table
-    shown = Table(*table.columns, title=title, title_justify='left')
+    from rich.table import Column, Table
+    first, *others = table.columns
+    shown = Table(Column(first, no_wrap=True), *others, title=title, title_justify='left')
     def as_text(cell): return '' if cell != cell else f'{cell:.2f}' if isinstance(cell, float) else escape(str(cell)) # NaN is not equal to itself
     for row in table.itertuples(index=False): shown.add_row(*map(as_text, row))
     console.print(shown)

@@ -195,3 +195,38 @@ def test_poor_terminals(two_chapters, env):
 def test_python_dash_m_is_the_command():
     assert "easing-fastai" in (REPO / "settings.ini").read_text()
     assert easing_fastai("run", "--help").returncode == 0
+
+
+def test_bench_offline(tmp_path, digits):
+    out = tmp_path / "bench.png"
+    done = easing_fastai("bench", "--repeats", "1", "--out", str(out), COLUMNS="80", OMP_NUM_THREADS="1")
+    assert done.returncode == 0, done.stderr
+    assert "digits_sample; " in done.stdout and "cores" in done.stdout and "digits_resnet18, fine_tune(1)" in done.stdout
+    assert all(f"│ {way}" in done.stdout for way in ("fastai", "in memory", "fewer calls", "fast ", "bare loop")), done.stdout
+    assert out.read_bytes().startswith(b"\x89PNG") and [p.name for p in tmp_path.iterdir()] == ["bench.png"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_bench_interrupted(tmp_path, digits):
+    out = tmp_path / "bench.png"
+    running = subprocess.Popen([sys.executable, "-m", "easing_fastai", "bench", "--out", str(out)], cwd=tmp_path,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    line = running.stdout.readline()
+    while line and "cores" not in line:  # the machine is named, the training begins
+        line = running.stdout.readline()
+    time.sleep(1)
+    for _ in range(5):  # Python drops a signal that comes in the very moment of starting a helper process
+        running.send_signal(signal.SIGINT)
+        try:
+            _, errors = running.communicate(timeout=15)
+            break
+        except subprocess.TimeoutExpired:
+            continue
+    assert running.returncode == 130 and "Stopped. Nothing was written." in errors and "Traceback" not in errors
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bench_where_nothing_can_be_written(tmp_path):
+    for out, code, what in ((tmp_path, 1, "--out"), (tmp_path / "bench.jpg", 2, "--out"), (tmp_path / "no" / "bench.png", 1, "Choose another place")):
+        done = easing_fastai("bench", "--out", str(out))
+        assert done.returncode == code and what in " ".join(done.stderr.split()), done.stderr
