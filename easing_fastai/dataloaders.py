@@ -7,10 +7,10 @@ Docs: https://easing-fastai.github.io/easing_fastai/dataloaders.html.md"""
 # %% auto #0
 __all__ = ['describe_batch']
 
-# %% ../nbs/02_dataloaders.ipynb #cell-002
+# %% ../nbs/02_dataloaders.ipynb #cell-004
 import pandas as pd
 
-# %% ../nbs/02_dataloaders.ipynb #cell-026
+# %% ../nbs/02_dataloaders.ipynb #cell-028
 def describe_batch(
     batch: tuple # what a DataLoader gives: pictures and labels
 ) -> pd.DataFrame: # a row for each of them

@@ -7,11 +7,11 @@ Docs: https://easing-fastai.github.io/easing_fastai/environment.html.md"""
 # %% auto #0
 __all__ = ['why_broken', 'best_device', 'device_findings', 'check_environment']
 
-# %% ../nbs/00_environment.ipynb #cell-002
+# %% ../nbs/00_environment.ipynb #cell-004
 from .tools.machine import package_findings, python_finding, storage_findings
 from .tools.report import Finding, Report
 
-# %% ../nbs/00_environment.ipynb #cell-014
+# %% ../nbs/00_environment.ipynb #cell-016
 def why_broken(
     device: str # 'cuda', 'mps' or 'cpu'
 ) -> str|None: # the first sentence of the error, or None if the device computes
@@ -21,7 +21,7 @@ def why_broken(
     except (RuntimeError, AssertionError, NotImplementedError) as e: return str(e).splitlines()[0].split('. ')[0]
     return None if result == 4 else f'it says that 2 + 2 is {result}'
 
-# %% ../nbs/00_environment.ipynb #cell-017
+# %% ../nbs/00_environment.ipynb #cell-019
 def best_device() -> object: # the torch.device that fastai computes on from now on
     "The first of CUDA, MPS and CPU that really computes; fastai is set right where it would choose one that doesn't."
     import torch
@@ -36,7 +36,7 @@ def best_device() -> object: # the torch.device that fastai computes on from now
         default_device(use=False)
     return torch.device('cpu')
 
-# %% ../nbs/00_environment.ipynb #cell-023
+# %% ../nbs/00_environment.ipynb #cell-025
 def device_findings() -> list[Finding]:
     "A row for each device that PyTorch is built for, and one for what fastai will use."
     import torch

@@ -7,12 +7,12 @@ Docs: https://easing-fastai.github.io/easing_fastai/fine_tune.html.md"""
 # %% auto #0
 __all__ = ['RecordRates', 'fine_tune_by_hand', 'trainable']
 
-# %% ../nbs/05_fine_tune.ipynb #cell-002
+# %% ../nbs/05_fine_tune.ipynb #cell-004
 import pandas as pd
 from fastai.callback.core import Callback
 from fastai.learner import Learner
 
-# %% ../nbs/05_fine_tune.ipynb #cell-008
+# %% ../nbs/05_fine_tune.ipynb #cell-010
 class RecordRates(Callback):
     "Notes for each training batch: the loss, each layer group's learning rate, the momentum, how many groups are frozen."
     order, run_valid = 70, False # after fastai has set the rates; not while validating
@@ -25,7 +25,7 @@ class RecordRates(Callback):
         "Everything noted so far."
         return pd.DataFrame(self.rows)
 
-# %% ../nbs/05_fine_tune.ipynb #cell-021
+# %% ../nbs/05_fine_tune.ipynb #cell-023
 def fine_tune_by_hand(
     learn: Learner,         # of `vision_learner`
     epochs: int,            # rounds with everything training
@@ -38,14 +38,14 @@ def fine_tune_by_hand(
     lr = base_lr/2
     learn.fit_one_cycle(epochs, slice(lr/100, lr), pct_start=0.3, div=5.0)
 
-# %% ../nbs/05_fine_tune.ipynb #cell-027
+# %% ../nbs/05_fine_tune.ipynb #cell-029
 def trainable(
     learn: Learner # with an optimizer
-) -> dict[str, str]: # for each layer group, e.g. '5 of 20 tensors, 640 of 9,000 numbers'
+) -> dict[str, str]: # for each layer group, e.g. '5/20 tensors, 640/9,000': the second pair counts their numbers
     "How much of each layer group may change."
     counts = {}
     for i, tensors in enumerate(learn.opt.param_lists, 1):
         free = [t for t in tensors if t.requires_grad]
         numbers, all_numbers = sum(t.numel() for t in free), sum(t.numel() for t in tensors)
-        counts[f'group {i}'] = f'{len(free)} of {len(tensors)} tensors, {numbers:,} of {all_numbers:,} numbers'
+        counts[f'group {i}'] = f'{len(free)}/{len(tensors)} tensors, {numbers:,}/{all_numbers:,}'
     return counts

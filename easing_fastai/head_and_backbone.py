@@ -7,11 +7,11 @@ Docs: https://easing-fastai.github.io/easing_fastai/head_and_backbone.html.md"""
 # %% auto #0
 __all__ = ['anatomy']
 
-# %% ../nbs/04_head_and_backbone.ipynb #cell-002
+# %% ../nbs/04_head_and_backbone.ipynb #cell-004
 from fastai.learner import Learner
 from .tools.layers import Anatomy, layer_groups, name_of, output_sizes, parts_of, row_of
 
-# %% ../nbs/04_head_and_backbone.ipynb #cell-026
+# %% ../nbs/04_head_and_backbone.ipynb #cell-028
 def anatomy(
     learn: Learner # any Learner of fastai, trained or not; it is not changed
 ) -> Anatomy: # shows itself as a table; `.plot()` draws it, `.rows` and `.groups` are for code

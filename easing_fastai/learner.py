@@ -7,11 +7,11 @@ Docs: https://easing-fastai.github.io/easing_fastai/learner.html.md"""
 # %% auto #0
 __all__ = ['training_loop']
 
-# %% ../nbs/03_learner.ipynb #cell-002
+# %% ../nbs/03_learner.ipynb #cell-004
 import torch
 import torch.nn.functional as F
 
-# %% ../nbs/03_learner.ipynb #cell-021
+# %% ../nbs/03_learner.ipynb #cell-023
 def training_loop(
     model,            # a function: pictures in, scores out
     parameters: list, # the tensors to be learned

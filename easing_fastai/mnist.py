@@ -7,15 +7,15 @@ Docs: https://easing-fastai.github.io/easing_fastai/mnist.html.md"""
 # %% auto #0
 __all__ = ['show_tree', 'peek_labels']
 
-# %% ../nbs/01_mnist.ipynb #cell-002
+# %% ../nbs/01_mnist.ipynb #cell-004
 from pathlib import Path
 
-# %% ../nbs/01_mnist.ipynb #cell-003
+# %% ../nbs/01_mnist.ipynb #cell-005
 import pandas as pd
 from .tools.assets import AssetError
 from .tools.pixels import counted, existing_folder, look_into, printable
 
-# %% ../nbs/01_mnist.ipynb #cell-016
+# %% ../nbs/01_mnist.ipynb #cell-018
 def show_tree(
     path: str|Path,      # any folder
     max_depth: int = 3,  # folders further down are counted, not opened
@@ -37,7 +37,7 @@ def show_tree(
     if waiting: print(f'    and more: show_tree(path, max_lines={max_lines*2}) shows more of it')
     if n_hidden: print(f'    ({counted(n_hidden, "hidden name")} left out)')
 
-# %% ../nbs/01_mnist.ipynb #cell-031
+# %% ../nbs/01_mnist.ipynb #cell-033
 def peek_labels(
     path: str|Path, # a data folder with labels.csv in it
     n: int = 5,     # how many rows

@@ -7,7 +7,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/more_than_one_machine.html.m
 # %% auto #0
 __all__ = ['small_loaders', 'OwnCount', 'fingerprint']
 
-# %% ../nbs/10_more_than_one_machine.ipynb #cell-002
+# %% ../nbs/10_more_than_one_machine.ipynb #cell-004
 from hashlib import sha256
 from pathlib import Path
 import torch
@@ -18,7 +18,7 @@ from fastai.data.transforms import GrandparentSplitter, get_image_files, parent_
 from fastai.torch_core import set_seed
 from fastai.vision.data import ImageBlock
 
-# %% ../nbs/10_more_than_one_machine.ipynb #cell-010
+# %% ../nbs/10_more_than_one_machine.ipynb #cell-012
 def small_loaders(
     path: Path,        # the folder of `mnist_sample()`
     bs: int,           # pictures in a batch of this process
@@ -32,7 +32,7 @@ def small_loaders(
                       get_y=parent_label, splitter=GrandparentSplitter(valid_name='valid'))
     return block.dataloaders(path, path=path, bs=bs, num_workers=0)
 
-# %% ../nbs/10_more_than_one_machine.ipynb #cell-016
+# %% ../nbs/10_more_than_one_machine.ipynb #cell-018
 class OwnCount(Callback):
     "Counts, for the last epoch, what this process itself has seen; nothing here is gathered."
     def before_epoch(self): self.trained = self.asked = self.right = 0

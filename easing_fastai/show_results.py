@@ -7,15 +7,15 @@ Docs: https://easing-fastai.github.io/easing_fastai/show_results.html.md"""
 # %% auto #0
 __all__ = ['like_mnist']
 
-# %% ../nbs/06_show_results.ipynb #cell-002
+# %% ../nbs/06_show_results.ipynb #cell-004
 from pathlib import Path
 
-# %% ../nbs/06_show_results.ipynb #cell-003
+# %% ../nbs/06_show_results.ipynb #cell-005
 import numpy as np
 from fastai.vision.core import PILImage
 from PIL import Image, ImageFilter, ImageOps
 
-# %% ../nbs/06_show_results.ipynb #cell-039
+# %% ../nbs/06_show_results.ipynb #cell-041
 def like_mnist(
     file: str|Path|Image.Image # a picture of one digit: a photograph, a scan, a drawing
 ) -> PILImage: # 28×28, white on black, centred

@@ -7,15 +7,15 @@ Docs: https://easing-fastai.github.io/easing_fastai/when_it_breaks.html.md"""
 # %% auto #0
 __all__ = ['calls_of']
 
-# %% ../nbs/08_when_it_breaks.ipynb #cell-002
+# %% ../nbs/08_when_it_breaks.ipynb #cell-004
 import traceback
 from pathlib import Path
 
-# %% ../nbs/08_when_it_breaks.ipynb #cell-003
+# %% ../nbs/08_when_it_breaks.ipynb #cell-005
 import pandas as pd
 from .tools.calls import is_own
 
-# %% ../nbs/08_when_it_breaks.ipynb #cell-013
+# %% ../nbs/08_when_it_breaks.ipynb #cell-015
 def calls_of(
     error: BaseException # as `caught.error`
 ) -> pd.DataFrame: # a row for each call: whose it is, file, line and function

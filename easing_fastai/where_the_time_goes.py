@@ -7,11 +7,11 @@ Docs: https://easing-fastai.github.io/easing_fastai/where_the_time_goes.html.md"
 # %% auto #0
 __all__ = ['in_turns']
 
-# %% ../nbs/09_where_the_time_goes.ipynb #cell-002
+# %% ../nbs/09_where_the_time_goes.ipynb #cell-004
 from collections.abc import Callable
 from time import perf_counter
 
-# %% ../nbs/09_where_the_time_goes.ipynb #cell-011
+# %% ../nbs/09_where_the_time_goes.ipynb #cell-013
 def in_turns(
     ways: dict[str, Callable], # functions without arguments, by name
     repeats: int = 3           # of which the quickest counts

@@ -7,14 +7,14 @@ Docs: https://easing-fastai.github.io/easing_fastai/your_own_images.html.md"""
 # %% auto #0
 __all__ = ['labels_by_file']
 
-# %% ../nbs/07_your_own_images.ipynb #cell-002
+# %% ../nbs/07_your_own_images.ipynb #cell-004
 from pathlib import Path
 
-# %% ../nbs/07_your_own_images.ipynb #cell-003
+# %% ../nbs/07_your_own_images.ipynb #cell-005
 import pandas as pd
 from fastai.data.core import DataLoaders
 
-# %% ../nbs/07_your_own_images.ipynb #cell-023
+# %% ../nbs/07_your_own_images.ipynb #cell-025
 def labels_by_file(
     dls: DataLoaders, # of pictures with one label each
 ) -> pd.DataFrame: # columns `file`, `label` and `set`, which is 'train' or 'valid'

@@ -8,15 +8,15 @@ Docs: https://easing-fastai.github.io/easing_fastai/plain_augmentation.html.md""
 __all__ = ['Drawn', 'uniform', 'sometimes', 'draw_augmentation', 'matrix', 'affine_matrix', 'tilt_matrix', 'tilt', 'logit',
            'light', 'plain_augment', 'look_up']
 
-# %% ../../nbs/02c_plain_augmentation.ipynb #cell-002
+# %% ../../nbs/02c_plain_augmentation.ipynb #cell-004
 import math
 from typing import NamedTuple
 
-# %% ../../nbs/02c_plain_augmentation.ipynb #cell-003
+# %% ../../nbs/02c_plain_augmentation.ipynb #cell-005
 import torch
 import torch.nn.functional as F
 
-# %% ../../nbs/02c_plain_augmentation.ipynb #cell-010
+# %% ../../nbs/02c_plain_augmentation.ipynb #cell-012
 class Drawn(NamedTuple):
     "What is drawn for a batch: one number per picture in each tensor."
     flip: torch.Tensor       # -1 mirrors, 1 doesn't
@@ -31,7 +31,7 @@ class Drawn(NamedTuple):
     training: bool                # False: nothing of all this is done
     moved: bool                   # False: only the light is changed
 
-# %% ../../nbs/02c_plain_augmentation.ipynb #cell-011
+# %% ../../nbs/02c_plain_augmentation.ipynb #cell-013
 def uniform(
     n: int,           # how many
     low: float,       # from here
@@ -54,10 +54,10 @@ def sometimes(
     numbers = numbers*torch.empty(len(numbers)).bernoulli_(p)
     return numbers + unchanged if unchanged else numbers
 
-# %% ../../nbs/02c_plain_augmentation.ipynb #cell-012
+# %% ../../nbs/02c_plain_augmentation.ipynb #cell-014
 def draw_augmentation(
     n: int,                   # pictures
-    do_flip: bool = True,     # mirror every other one
+    do_flip: bool = True,     # mirror each with a chance of one half
     max_rotate: float = 10.,  # degrees
     max_zoom: float = 1.1,    # 1.1: up to a tenth larger
     max_lighting: float = .2, # for brightness and contrast
@@ -82,7 +82,7 @@ def draw_augmentation(
     return Drawn(flip, turn, zoom, zoom_x, zoom_y, warp_x, warp_y, brightness, contrast, training,
                  moved=bool(do_flip or max_rotate or max_zoom > 1 or max_warp))
 
-# %% ../../nbs/02c_plain_augmentation.ipynb #cell-016
+# %% ../../nbs/02c_plain_augmentation.ipynb #cell-018
 def matrix(
     rows: list # two rows of three: numbers, or tensors with a number per picture
 ) -> torch.Tensor: # (n, 3, 3); the third row is 0, 0, 1
@@ -91,7 +91,7 @@ def matrix(
     def column(x): return x if isinstance(x, torch.Tensor) else torch.full((n,), float(x))
     return torch.stack([torch.stack([column(x) for x in row], 1) for row in [*rows, [0, 0, 1]]], 1)
 
-# %% ../../nbs/02c_plain_augmentation.ipynb #cell-022
+# %% ../../nbs/02c_plain_augmentation.ipynb #cell-024
 def affine_matrix(
     d: Drawn,    # from `draw_augmentation`
     height: int, # of the pictures
@@ -107,7 +107,7 @@ def affine_matrix(
     all_in_one[:, 1, 0] *= width/height
     return all_in_one[:, :2]
 
-# %% ../../nbs/02c_plain_augmentation.ipynb #cell-026
+# %% ../../nbs/02c_plain_augmentation.ipynb #cell-028
 def tilt_matrix(
     d: Drawn # from `draw_augmentation`
 ) -> torch.Tensor: # (n, 3, 3)
@@ -131,7 +131,7 @@ def tilt(
     places = grid.view(len(grid), -1, 2) @ matrices[..., :2].transpose(1, 2) + matrices[..., 2].unsqueeze(1)
     return (places/places[..., 2].unsqueeze(-1))[..., :2].view(grid.shape)
 
-# %% ../../nbs/02c_plain_augmentation.ipynb #cell-028
+# %% ../../nbs/02c_plain_augmentation.ipynb #cell-030
 def logit(
     x: torch.Tensor # from 0 to 1
 ) -> torch.Tensor: # from -16 to 16
@@ -148,7 +148,7 @@ def light(
     brightness, contrast = (each.to(x.device)[:, None, None, None] for each in (brightness, contrast))
     return torch.sigmoid((logit(x) + logit(brightness))*contrast)
 
-# %% ../../nbs/02c_plain_augmentation.ipynb #cell-033
+# %% ../../nbs/02c_plain_augmentation.ipynb #cell-036
 def plain_augment(
     x: torch.Tensor, # pictures (n, channels, height, width) from 0 to 1, not normalised yet
     d: Drawn,        # for as many pictures, from `draw_augmentation`

@@ -8,17 +8,17 @@ Docs: https://easing-fastai.github.io/easing_fastai/plain_dataloaders.html.md"""
 __all__ = ['IMAGE_ENDINGS', 'IMAGENET_STATS', 'image_files', 'split_by_folder', 'plain_image', 'PlainLoader', 'split_at_random',
            'Loaders', 'plain_dataloaders', 'check']
 
-# %% ../../nbs/02b_plain_dataloaders.ipynb #cell-002
+# %% ../../nbs/02b_plain_dataloaders.ipynb #cell-004
 import math, mimetypes, os, random
 from pathlib import Path
 from typing import NamedTuple
 
-# %% ../../nbs/02b_plain_dataloaders.ipynb #cell-003
+# %% ../../nbs/02b_plain_dataloaders.ipynb #cell-005
 import numpy as np
 import torch
 from PIL import Image
 
-# %% ../../nbs/02b_plain_dataloaders.ipynb #cell-011
+# %% ../../nbs/02b_plain_dataloaders.ipynb #cell-013
 IMAGE_ENDINGS = {ending for ending, kind in mimetypes.types_map.items() if kind.startswith('image/')}
 
 def image_files(
@@ -35,7 +35,7 @@ def image_files(
                   if not name.startswith('.') and '.' + name.split('.')[-1].lower() in IMAGE_ENDINGS]
     return files
 
-# %% ../../nbs/02b_plain_dataloaders.ipynb #cell-016
+# %% ../../nbs/02b_plain_dataloaders.ipynb #cell-018
 def split_by_folder(
     files: list[Path], # .../train/3/1.png
     train: str,        # name of the folder of training pictures
@@ -46,7 +46,7 @@ def split_by_folder(
         if file.parent.parent.name not in (train, valid): raise ValueError(f'{file} is not in a folder of a class: {train}/CLASS/{file.name}')
     return tuple([i for i, file in enumerate(files) if file.parent.parent.name == name] for name in (train, valid))
 
-# %% ../../nbs/02b_plain_dataloaders.ipynb #cell-020
+# %% ../../nbs/02b_plain_dataloaders.ipynb #cell-022
 def plain_image(
     file: Path,                        # a picture
     size: tuple[int, int]|None = None, # height and width; None leaves the picture as it is
@@ -67,10 +67,10 @@ def plain_image(
         image = image.resize((width, height), Image.Resampling.BILINEAR)
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
-# %% ../../nbs/02b_plain_dataloaders.ipynb #cell-029
+# %% ../../nbs/02b_plain_dataloaders.ipynb #cell-031
 IMAGENET_STATS = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
 
-# %% ../../nbs/02b_plain_dataloaders.ipynb #cell-039
+# %% ../../nbs/02b_plain_dataloaders.ipynb #cell-041
 class PlainLoader:
     "Batches of pictures and labels, from the same seed the same as those of fastai's `DataLoader`."
     def __init__(self,
@@ -129,7 +129,7 @@ class PlainLoader:
         if self.size is None or self.method != 'crop' or not self.shuffle: return .5, .5
         return chance.random(), chance.random()                       # fastai: Resize.before_call
 
-# %% ../../nbs/02b_plain_dataloaders.ipynb #cell-042
+# %% ../../nbs/02b_plain_dataloaders.ipynb #cell-044
 def split_at_random(
     n: int,        # how many pictures there are
     share: float,  # to validate with
@@ -177,7 +177,7 @@ def plain_dataloaders(
     loaders[0].where(random) # fastai tries one training picture when it is done
     return Loaders(*loaders, vocab)
 
-# %% ../../nbs/02b_plain_dataloaders.ipynb #cell-044
+# %% ../../nbs/02b_plain_dataloaders.ipynb #cell-046
 def check(
     path: Path|str,    # for the message
     files: list[Path], # all pictures

@@ -7,7 +7,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/plain_fine_tune.html.md"""
 # %% auto #0
 __all__ = ['plain_fine_tune']
 
-# %% ../../nbs/05b_plain_fine_tune.ipynb #cell-002
+# %% ../../nbs/05b_plain_fine_tune.ipynb #cell-004
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -15,7 +15,7 @@ from .learner import (PlainAdam, Training, at_least_one, on_device, parameter_gr
                                          plain_one_cycle, plain_validate, spread)
 from .vision_model import plain_freeze, plain_groups, plain_unfreeze
 
-# %% ../../nbs/05b_plain_fine_tune.ipynb #cell-043
+# %% ../../nbs/05b_plain_fine_tune.ipynb #cell-046
 def plain_fine_tune(
     model: nn.Module,  # of `plain_vision_model`; is trained
     train,             # loader of the training pictures

@@ -9,17 +9,17 @@ __all__ = ['NORMS', 'plain_one_cycle', 'between', 'PlainAdam', 'parameter_groups
            'plain_validate', 'plain_fit_one_cycle', 'at_least_one', 'on_device', 'spread', 'plain_lr_find', 'endless',
            'longest_valley']
 
-# %% ../../nbs/03b_plain_learner.ipynb #cell-002
+# %% ../../nbs/03b_plain_learner.ipynb #cell-004
 import math
 from copy import deepcopy
 from dataclasses import dataclass, field, fields
 
-# %% ../../nbs/03b_plain_learner.ipynb #cell-003
+# %% ../../nbs/03b_plain_learner.ipynb #cell-005
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-# %% ../../nbs/03b_plain_learner.ipynb #cell-011
+# %% ../../nbs/03b_plain_learner.ipynb #cell-013
 def plain_one_cycle(
     n_epochs: int,          # rounds through the training pictures
     n_batches: int,         # training batches in a round
@@ -53,7 +53,7 @@ def between(
     "A value on the half wave of a cosine that leads from start to end: fastai's `sched_cos`."
     return start + (1 + math.cos(math.pi*(1 - share)))*(end - start)/2
 
-# %% ../../nbs/03b_plain_learner.ipynb #cell-018
+# %% ../../nbs/03b_plain_learner.ipynb #cell-020
 class PlainAdam(torch.optim.Optimizer):
     "Adam with decoupled weight decay, as `torch.optim.AdamW`, with fastai's defaults and its order of operations."
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.99), eps=1e-5, weight_decay=0.01):
@@ -74,7 +74,7 @@ class PlainAdam(torch.optim.Optimizer):
                 debias1, debias2 = ((1-m)*(1 - m**state['step'])/(1-m) for m in (mom, sqr_mom))
                 p.addcdiv_(state['avg'], (state['sqr_avg']/debias2).sqrt() + eps, value=-lr/debias1)
 
-# %% ../../nbs/03b_plain_learner.ipynb #cell-022
+# %% ../../nbs/03b_plain_learner.ipynb #cell-024
 def parameter_groups(
     model: nn.Module,           # to be trained
     groups: list|None = None,   # its layer groups, each a list of parameters; one with all that train, if not given
@@ -104,7 +104,7 @@ def check_groups(
     left_out = [names[id(p)] for p in model.parameters() if p.requires_grad and id(p) not in grouped]
     if left_out: raise ValueError(f'the layer groups leave out {len(left_out)} parameters that train: {", ".join(left_out[:3])}')
 
-# %% ../../nbs/03b_plain_learner.ipynb #cell-025
+# %% ../../nbs/03b_plain_learner.ipynb #cell-027
 @dataclass
 class Training:
     "What happened in a training."
@@ -125,7 +125,7 @@ class Training:
     def __add__(self, later):
         return Training(*(getattr(self, f.name) + getattr(later, f.name) for f in fields(self)))
 
-# %% ../../nbs/03b_plain_learner.ipynb #cell-027
+# %% ../../nbs/03b_plain_learner.ipynb #cell-029
 def plain_accuracy(
     scores: torch.Tensor, # (n, classes)
     y: torch.Tensor,      # (n,)
@@ -150,7 +150,7 @@ def plain_validate(
     if n == 0: raise ValueError('there is nothing to validate with: no batches')
     return [(total/n).item() for total in totals]
 
-# %% ../../nbs/03b_plain_learner.ipynb #cell-029
+# %% ../../nbs/03b_plain_learner.ipynb #cell-031
 def plain_fit_one_cycle(
     model: nn.Module,     # is trained
     train,                # loader: has a length and gives pairs of pictures and labels
@@ -212,7 +212,7 @@ def spread(
     if len(rates) != n_groups: raise ValueError(f'there are {len(rates)} learning rates for {n_groups} layer groups')
     return rates
 
-# %% ../../nbs/03b_plain_learner.ipynb #cell-036
+# %% ../../nbs/03b_plain_learner.ipynb #cell-038
 def plain_lr_find(
     model: nn.Module,        # is as before when this is over
     train,                   # loader: has a length and gives pairs of pictures and labels
@@ -255,7 +255,7 @@ def longest_valley(
     rates: list,  # ascending
     losses: list, # one for each
 ) -> float: # one of the rates
-    "The rate at two thirds of the longest way down."
+    "The rate half way down the longest fall."
     losses = losses[:next((i for i, loss in enumerate(losses) if math.isnan(loss)), None)]
     if not losses: raise ValueError('there are too few losses for a suggestion: take more steps (num_it), or a smaller start_lr if the loss exploded at once')
     length = []  # of the longest falling sequence of losses that ends here

@@ -7,17 +7,17 @@ Docs: https://easing-fastai.github.io/easing_fastai/plain_predict.html.md"""
 # %% auto #0
 __all__ = ['Answer', 'plain_predict', 'Result', 'plain_results']
 
-# %% ../../nbs/06b_plain_predict.ipynb #cell-002
+# %% ../../nbs/06b_plain_predict.ipynb #cell-004
 import random
 from pathlib import Path
 from typing import NamedTuple
 
-# %% ../../nbs/06b_plain_predict.ipynb #cell-003
+# %% ../../nbs/06b_plain_predict.ipynb #cell-005
 import torch
 from torch import nn
 from .dataloaders import PlainLoader, plain_image
 
-# %% ../../nbs/06b_plain_predict.ipynb #cell-015
+# %% ../../nbs/06b_plain_predict.ipynb #cell-017
 class Answer(NamedTuple):
     "What a model says about a picture."
     label: str
@@ -44,7 +44,7 @@ def plain_predict(
     number = int(probabilities.argmax())
     return Answer(vocab[number], number, probabilities.cpu())
 
-# %% ../../nbs/06b_plain_predict.ipynb #cell-022
+# %% ../../nbs/06b_plain_predict.ipynb #cell-024
 class Result(NamedTuple):
     "A picture with its label and what the model said."
     picture: torch.Tensor # (3, height, width), whole numbers from 0 to 255

@@ -7,15 +7,15 @@ Docs: https://easing-fastai.github.io/easing_fastai/plain_vision_model.html.md""
 # %% auto #0
 __all__ = ['PoolTwice', 'batch_norm', 'plain_head', 'plain_groups', 'plain_freeze', 'plain_unfreeze', 'plain_vision_model']
 
-# %% ../../nbs/04b_plain_vision_model.ipynb #cell-002
+# %% ../../nbs/04b_plain_vision_model.ipynb #cell-004
 from collections.abc import Callable
 
-# %% ../../nbs/04b_plain_vision_model.ipynb #cell-003
+# %% ../../nbs/04b_plain_vision_model.ipynb #cell-005
 import torch
 from torch import nn
 from torchvision.models import ResNet
 
-# %% ../../nbs/04b_plain_vision_model.ipynb #cell-014
+# %% ../../nbs/04b_plain_vision_model.ipynb #cell-016
 class PoolTwice(nn.Module):
     "The largest and the average value of each map."
     def __init__(self):
@@ -24,7 +24,7 @@ class PoolTwice(nn.Module):
 
     def forward(self, maps): return torch.cat([self.largest(maps), self.average(maps)], dim=1)
 
-# %% ../../nbs/04b_plain_vision_model.ipynb #cell-019
+# %% ../../nbs/04b_plain_vision_model.ipynb #cell-021
 def batch_norm(
     n: int # numbers per picture
 ) -> nn.BatchNorm1d:
@@ -33,7 +33,7 @@ def batch_norm(
     nn.init.constant_(layer.bias, 1e-3)
     return layer
 
-# %% ../../nbs/04b_plain_vision_model.ipynb #cell-025
+# %% ../../nbs/04b_plain_vision_model.ipynb #cell-028
 def plain_head(
     n_in: int, # maps that come out of the body
     n_out: int # classes
@@ -47,7 +47,7 @@ def plain_head(
         if isinstance(layer, nn.Linear): nn.init.kaiming_normal_(layer.weight) # over the weights it has already
     return head
 
-# %% ../../nbs/04b_plain_vision_model.ipynb #cell-031
+# %% ../../nbs/04b_plain_vision_model.ipynb #cell-034
 def plain_groups(
     model: nn.Sequential # body and head
 ) -> list[list[nn.Parameter]]: # three groups
@@ -70,7 +70,7 @@ def plain_unfreeze(
     "Switches on the training of everything."
     model.requires_grad_(True)
 
-# %% ../../nbs/04b_plain_vision_model.ipynb #cell-033
+# %% ../../nbs/04b_plain_vision_model.ipynb #cell-036
 def plain_vision_model(
     arch: Callable,         # gives a ResNet of torchvision: `resnet18`, `digits_resnet18`
     n_out: int,             # classes

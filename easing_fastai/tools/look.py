@@ -51,10 +51,10 @@ def for_readers(
 def is_residue(
     output: nbformat.NotebookNode # of a cell
 ) -> bool:
-    "True for what a progress bar leaves behind: styles, or nothing at all."
+    "True for what a progress bar leaves behind: styles, an empty box, or nothing at all."
     if output.output_type == 'stream': return not output.text.strip()
     if output.output_type == 'error': return False
-    text = re.sub(r'<style>.*?</style>', '', ''.join(output.data.get('text/html', '?')), flags=re.S)
+    text = re.sub(r'<style>.*?</style>|<div>\s*</div>', '', ''.join(output.data.get('text/html', '?')), flags=re.S)
     return not text.strip()
 
 def last_line_states(
@@ -68,7 +68,7 @@ def text_html(
     more: str = '', # attributes of the element
 ) -> str:
     "Text as it was printed: sentences are wrapped, what stands in columns is not."
-    columns = re.search(r'\S {2,}\S|^\s+\S|[│├└]', text, flags=re.M)
+    columns = not text.startswith('Traceback') and re.search(r'\S {2,}\S|^\s+\S|[│├└]', text, flags=re.M)
     return f'<pre class="output{"" if columns else " words"}"{more}>{html.escape(strip_ansi(text).rstrip())}</pre>'
 
 def picture_html(

@@ -25,12 +25,12 @@ def plot_rates(
         for part, is_frozen in ((slice(0, unfrozen_at), frozen[0] > i), (slice(unfrozen_at, None), False)):
             above.plot(batch[part], rates[name][part], color=f'C{i}', ls=stroke,
                        lw=1 if is_frozen else 2.2, alpha=0.6 if is_frozen else 1)
-        label = name + {0: ' (first layers)', len(groups)-1: ' (head)'}.get(i, '')
+        label = name + {0: ' (first)', len(groups)-1: ' (head)'}.get(i, '')
         in_the_middle = unfrozen_at + (len(rates) - unfrozen_at)*32//100
         above.annotate(label, (in_the_middle, rates[name][in_the_middle]), xytext=(4, 5), textcoords='offset points',
                        color=f'C{i}', fontsize=9)
     for part in (slice(0, unfrozen_at), slice(unfrozen_at, None)): below.plot(batch[part], rates.momentum[part], color='0.3')
-    above.annotate('other groups: only BatchNorm', (unfrozen_at//8, rates[groups[0]][unfrozen_at//8]), xytext=(8, -14),
+    above.annotate('other groups', (unfrozen_at//8, rates[groups[0]][unfrozen_at//8]), xytext=(8, -14),
                    textcoords='offset points', fontsize=9, color='0.3')
     above.set(yscale='log', ylabel='learning rate', ylim=(None, rates[groups].max().max()*30))
     below.set(ylabel='momentum', xlabel='batch')
