@@ -78,13 +78,13 @@ def draw_staircase(
     fig, (above, middle, below) = plt.subplots(3, 1, figsize=(7, 7.6), sharex=True, height_ratios=(1.3, 1, 5), layout='constrained')
     n, last = len(rates), len(rungs) - 1
     for i, (name, stroke) in enumerate(zip(('first layers', 'later layers', 'head'), (':', '--', '-'))):
-        above.plot([rate[i] for rate in rates], color='black', ls=stroke, label=name)
+        above.plot([rate[i] for rate in rates], color='black', ls=stroke)
+        above.text(n*1.02, rates[-1][i], name, fontsize=8, va='center')
     above.set(yscale='log', ylabel='rate')
-    above.legend(fontsize=8, ncol=3, frameon=False, loc='lower center')
     middle.plot(momentum, color='black')
     middle.set(ylabel='momentum')
     below.axhspan(FLOOR/2, FLOOR*2, color='0.88', lw=0)
-    below.text(n/2, FLOOR*2.6, 'equal to the last bit', ha='center', fontsize=9)
+    below.text(n/2, FLOOR*3, 'equal to the last bit', ha='center', fontsize=9, zorder=9, bbox=dict(fc='white', ec='none', pad=1))
     for i, (name, distances) in enumerate(rungs.items()):
         color = plt.cm.viridis(0.95*i/max(last, 1))
         below.plot([max(d, FLOOR) for d in distances], color=color, lw=2.2 if i == last else 1.2, marker='.', ms=4)
