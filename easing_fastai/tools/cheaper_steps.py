@@ -47,7 +47,7 @@ class FusedAdam(OptimWrapper):
 
 # %% ../../nbs/tools/cheaper_steps.ipynb #cell-015
 class ListeningLearner(Learner):
-    "A `Learner` that announces an event only to the callbacks that have a method for it."
+    "A `Learner` that announces an event only to the callbacks that have a method for it, and whose losses are plain tensors."
     def listeners(self,
         event_name: str # e.g. 'after_batch'
     ) -> list[Callback]: # in fastai's order
@@ -61,6 +61,8 @@ class ListeningLearner(Learner):
 
     def _call_one(self, event_name):
         if not hasattr(event, event_name): raise Exception(f'missing {event_name}')
+        if event_name == 'after_loss' and len(self.yb): # fastai's own type of tensor would look at every call from here on
+            self.loss_grad, self.loss = (loss.as_subclass(torch.Tensor) for loss in (self.loss_grad, self.loss))
         for cb in self.listeners(event_name): cb(event_name)
 
     def __call__(self, event_name):
