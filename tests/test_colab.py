@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -53,19 +54,33 @@ def data(digits):
     assert state(digits.parent) == before, "a chapter has written into the data folder"
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
-def test_a_page_runs_there(path, colab, data, tmp_path):
+def run_there(path: Path, folder: Path, colab: dict[str, str]) -> subprocess.CompletedProcess:
+    "Runs a page and the solutions of its exercises in folder/content."
     nb = with_solutions(path)
     code = [cell for cell in nb.cells if cell.cell_type == "code"]
     code[-1].source += "\n\nimport easing_fastai, sys\nassert 'google.colab' in sys.modules and 'packages' in easing_fastai.__file__"
-    nbformat.write(nb, tmp_path / path.name)
-    (tmp_path / "content").mkdir()
-    command = without_privileges([sys.executable, "-c", EXECUTE, str(tmp_path / path.name), str(tmp_path / "content")])
-    log = tmp_path / "pip.log"
-    done = subprocess.run(command, cwd=tmp_path, env={**colab, "PIP_LOG": str(log)}, capture_output=True, text=True, timeout=600)
+    nbformat.write(nb, folder / path.name)
+    (folder / "content").mkdir()
+    command = without_privileges([sys.executable, "-c", EXECUTE, str(folder / path.name), str(folder / "content")])
+    return subprocess.run(command, cwd=folder, env={**colab, "PIP_LOG": str(folder / "pip.log")}, capture_output=True, text=True, timeout=1200)
+
+
+@pytest.fixture(scope="module")
+def runs(request, colab, data, tmp_path_factory) -> dict[Path, tuple[Path, Future]]:
+    "The pages that are asked for, two at a time."
+    pages = [item.callspec.params["path"] for item in request.session.items if item.path == request.path and hasattr(item, "callspec")]
+    with ThreadPoolExecutor(2) as pool:
+        folders = {path: tmp_path_factory.mktemp(path.stem) for path in pages}
+        yield {path: (folder, pool.submit(run_there, path, folder, colab)) for path, folder in folders.items()}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_a_page_runs_there(path, runs):
+    folder, run = runs[path]
+    done = run.result()
     assert done.returncode == 0, done.stderr[-6000:]
-    assert log.read_text().splitlines() == [f"install -q git+{ADDRESS}@main"], "it installs the package, once"
-    assert list((tmp_path / "content").iterdir()) == [], "a chapter has left something in the working folder"
+    assert (folder / "pip.log").read_text().splitlines() == [f"install -q git+{ADDRESS}@main"], "it installs the package, once"
+    assert list((folder / "content").iterdir()) == [], "a chapter has left something in the working folder"
 
 
 def required(name: str, found: set[str]) -> set[str]:

@@ -41,7 +41,7 @@ def directives(cell: dict) -> set[str]:
 
 
 def words(path: Path) -> str:
-    return "\n".join(source(cell) for cell in read(path)["cells"] if cell["cell_type"] == "markdown")
+    return "\n\n".join(source(cell) for cell in read(path)["cells"] if cell["cell_type"] == "markdown")
 
 
 def ids(path: Path) -> str:

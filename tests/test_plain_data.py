@@ -411,7 +411,7 @@ torch_core.default_device = lambda use=-1: [setattr(defaults, 'use_cuda', use) i
                                             torch.device('cpu' if defaults.use_cuda is False else 'meta')][1]
 import matplotlib
 matplotlib.use('agg')
-cells = [''.join(cell['source']) for cell in json.load(open(sys.argv[1], encoding='utf-8'))['cells'] if cell['cell_type'] == 'code']
+cells = [''.join(cell['source']) for cell in json.load(open(sys.argv[1], encoding='utf-8'))['cells'] if cell['cell_type'] == 'code' and cell['id'] != 'head-install']
 names = {}
 for cell in cells:
     cell = cell.replace('device = best_device()', "import fastai.torch_core as _c; assert _c.default_device().type == 'meta'; device = torch.device('cpu')")

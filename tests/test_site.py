@@ -103,6 +103,8 @@ def test_links_of_other_files(file, pages):
             assert re.match(r"(actions|issues|discussions)\b", inside) or (REPO / inside).exists(), target
         elif target.startswith("/"):
             assert (REPO / "nbs" / target[1:]).is_file(), target
+        elif target.startswith("#"):
+            assert f'id="{target[1:]}"' in pandoc(text, "-f", "markdown", "-t", "html"), target
         else:
             assert target.startswith("https://"), target
 
