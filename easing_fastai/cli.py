@@ -6,7 +6,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/cli.html.md"""
 
 # %% auto #0
 __all__ = ['app', 'console', 'fail', 'need', 'doctor', 'download', 'chosen_chapters', 'new_folder', 'show_runs', 'run', 'lab',
-           'bars', 'check', 'train', 'predict', 'bench', 'show_table', 'main']
+           'bars', 'check', 'train', 'predict', 'bench', 'silence_helpers', 'show_table', 'main']
 
 # %% ../nbs/cli.ipynb #cell-003
 import os, shutil, subprocess, sys, time, warnings
@@ -251,6 +251,7 @@ def bench(
     from easing_fastai.tools.bench import compare, networks, save_summary, summary, this_machine, try_tricks
     from easing_fastai.tools.pretrained import digits_resnet18
     console.print(f'{path.name}; {this_machine()}', highlight=False, markup=False)
+    silence_helpers()
     try:
         with console.status('Training') as status:
             def on_run(run): status.update(f'Training: {run.network}, seed {run.seed}, {run.way} took {run.seconds:.1f} s')
@@ -264,6 +265,11 @@ def bench(
     except KeyboardInterrupt: fail('Stopped. Nothing was written.', 130)
     except OSError as e: fail(f'The picture could not be written to {out}: {e.strerror or e}. Choose another place with --out.')
     console.print(f'Bar chart: {out}', highlight=False, soft_wrap=True)
+
+def silence_helpers():
+    "From here on, helper processes that lose this one say nothing: what happened is said here."
+    here, usual = os.getpid(), sys.excepthook
+    sys.excepthook = lambda *error: usual(*error) if os.getpid() == here else None
 
 def show_table(
     table: object, # a DataFrame
