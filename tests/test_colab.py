@@ -2,15 +2,15 @@
 import importlib.metadata
 import os
 import re
+import shutil
 import subprocess
 import sys
-from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 
 import nbformat
 import pytest
-from conftest import REPO, read_only, state, with_solutions, without_privileges
+from conftest import REPO, copy_repo, read_only, state, with_solutions, without_privileges
 from packaging.requirements import Requirement
+from test_chapters import nbdev_test
 from test_notebooks import ADDRESS, CHAPTERS
 
 PAGES = [*sorted((REPO / "nbs").glob("[0-9]*_*.ipynb")), REPO / "nbs" / "cheat_sheet.ipynb"]
@@ -21,19 +21,26 @@ STAND_INS = {  # what is different there, as far as notebooks can see it
     "google/colab/_kernel.py": "from ipykernel.ipkernel import IPythonKernel\nfrom google.colab._shell import Shell\n"
                                "class Kernel(IPythonKernel): shell_class = Shell",
     "pip.py": "import os, sys\nopen(os.environ['PIP_LOG'], 'a').write(' '.join(sys.argv[1:]) + '\\n')",
-    **{f"{name}.py": f"raise ModuleNotFoundError('No module named {name}', name='{name}')" for name in ("nbdev", "pytest", "playwright")},
 }
+# nbdev-test has a shell of its own, which takes the name of Colab's in this cell; and what the pages don't need is taken away
+FIRST = """import google.colab, sys
+type(get_ipython()).__module__ = 'google.colab._shell'
+sys.modules.update(pytest=None, playwright=None)"""
+LAST = """import easing_fastai
+assert 'google.colab' in sys.modules and 'packages' in easing_fastai.__file__"""
 EXECUTE = "import sys, nbformat; from easing_fastai.tools.pages import execute; execute(nbformat.read(sys.argv[1], 4), sys.argv[2])"
+INSTALL = f"install -q git+{ADDRESS}@main"
 
 
 @pytest.fixture(scope="module")
 def colab(tmp_path_factory) -> dict[str, str]:
     "The environment variables of processes that are in such a place."
     folder = tmp_path_factory.mktemp("colab")
-    wheel = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(folder), str(REPO)]
+    pip = [sys.executable, "-m", "pip"]
+    wheel = [*pip, "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(folder), str(copy_repo(folder / "source"))]
     subprocess.run(wheel, check=True, capture_output=True, text=True)
-    install = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(folder / "packages")]
-    subprocess.run([*install, *map(str, folder.glob("*.whl"))], check=True, capture_output=True, text=True)
+    install = [*pip, "install", "-q", "--no-deps", "--target", str(folder / "packages"), *map(str, folder.glob("*.whl"))]
+    subprocess.run(install, check=True, capture_output=True, text=True)
     for name, text in STAND_INS.items():
         path = folder / "packages" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,7 +48,7 @@ def colab(tmp_path_factory) -> dict[str, str]:
     config = folder / "ipython" / "profile_default" / "ipython_kernel_config.py"
     config.parent.mkdir(parents=True)
     config.write_text("c.IPKernelApp.kernel_class = 'google.colab._kernel.Kernel'\n")
-    return {**os.environ, "PYTHONPATH": str(folder / "packages"), "IPYTHONDIR": str(folder / "ipython")}
+    return {"PYTHONPATH": str(folder / "packages"), "IPYTHONDIR": str(folder / "ipython")}
 
 
 @pytest.fixture(scope="module")
@@ -51,36 +58,36 @@ def data(digits):
     read_only(digits.parent, True)
     yield digits
     read_only(digits.parent, False)
-    assert state(digits.parent) == before, "a chapter has written into the data folder"
+    assert state(digits.parent) == before, "a page has written into the data folder"
 
 
-def run_there(path: Path, folder: Path, colab: dict[str, str]) -> subprocess.CompletedProcess:
-    "Runs a page and the solutions of its exercises in folder/content."
-    nb = with_solutions(path)
-    code = [cell for cell in nb.cells if cell.cell_type == "code"]
-    code[-1].source += "\n\nimport easing_fastai, sys\nassert 'google.colab' in sys.modules and 'packages' in easing_fastai.__file__"
-    nbformat.write(nb, folder / path.name)
-    (folder / "content").mkdir()
-    command = without_privileges([sys.executable, "-c", EXECUTE, str(folder / path.name), str(folder / "content")])
-    return subprocess.run(command, cwd=folder, env={**colab, "PIP_LOG": str(folder / "pip.log")}, capture_output=True, text=True, timeout=1200)
-
-
-@pytest.fixture(scope="module")
-def runs(request, colab, data, tmp_path_factory) -> dict[Path, tuple[Path, Future]]:
-    "The pages that are asked for, two at a time."
-    pages = [item.callspec.params["path"] for item in request.session.items if item.path == request.path and hasattr(item, "callspec")]
-    with ThreadPoolExecutor(2) as pool:
-        folders = {path: tmp_path_factory.mktemp(path.stem) for path in pages}
-        yield {path: (folder, pool.submit(run_there, path, folder, colab)) for path, folder in folders.items()}
-
-
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
-def test_a_page_runs_there(path, runs):
-    folder, run = runs[path]
-    done = run.result()
+def test_all_pages_run_there(colab, data, tmp_path):
+    nbs = tmp_path / "content" / "nbs"
+    nbs.mkdir(parents=True)
+    shutil.copy(REPO / "pyproject.toml", nbs.parent)
+    for path in PAGES:
+        nb = with_solutions(path)
+        assert not any(re.search(r"(from|import) nbdev", cell.source) for cell in nb.cells), f"{path.name}: nbdev is not there"
+        nb.cells = [nbformat.v4.new_code_cell(FIRST), *nb.cells, nbformat.v4.new_code_cell(LAST)]
+        nbformat.write(nb, nbs / path.name)
+    before, log = state(nbs.parent), tmp_path / "pip.log"
+    done = nbdev_test(nbs.parent, "--n-workers", "2", "--timing", PIP_LOG=str(log), **colab)
     assert done.returncode == 0, done.stderr[-6000:]
-    assert (folder / "pip.log").read_text().splitlines() == [f"install -q git+{ADDRESS}@main"], "it installs the package, once"
-    assert list((folder / "content").iterdir()) == [], "a chapter has left something in the working folder"
+    assert log.read_text().splitlines() == [INSTALL] * len(PAGES), "each page installs the package, once"
+    assert state(nbs.parent) == before, "a page has left something in the working folder"
+
+
+def test_a_page_runs_in_a_kernel_there(colab, data, tmp_path):
+    "The same with a kernel and a shell of Colab's names, which is slower to start."
+    nb = with_solutions(PAGES[0])
+    nb.cells.append(nbformat.v4.new_code_cell(f"import google.colab._shell, sys\n{LAST}\nassert type(get_ipython()) is google.colab._shell.Shell"))
+    nbformat.write(nb, tmp_path / "page.ipynb")
+    (tmp_path / "content").mkdir()
+    command = without_privileges([sys.executable, "-c", EXECUTE, str(tmp_path / "page.ipynb"), str(tmp_path / "content")])
+    done = subprocess.run(command, cwd=tmp_path, env={**os.environ, **colab, "PIP_LOG": str(tmp_path / "pip.log")}, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-6000:]
+    assert (tmp_path / "pip.log").read_text().splitlines() == [INSTALL]
+    assert list((tmp_path / "content").iterdir()) == []
 
 
 def required(name: str, found: set[str]) -> set[str]:
