@@ -35,7 +35,7 @@ from fastai.vision.core import imagenet_stats
 from fastai.vision.learner import vision_learner
 from matplotlib.ticker import NullFormatter
 from PIL import Image
-from .cheaper_steps import FusedAdam, cheaper_events
+from .cheaper_steps import FusedAdam, fewer_calls
 from .pretrained import digits_resnet18
 
 # %% ../../nbs/tools/few_images.ipynb #cell-006
@@ -206,7 +206,7 @@ def compare_recipes(
         set_seed(seed)
         learn = few_learner(x, y, pretrained)
         learn.opt_func = FusedAdam # fastai's Adam but for rounding, in fewer calls
-        with cheaper_events(learn): train(learn)
+        with fewer_calls(learn): train(learn)
         return name, size, seed, accuracy_on(learn.model, pictures)
     rows = side_by_side(run, [(size, seed, name) for size, seed, name in product(sizes, seeds, ['nearest mean picture', *recipes])])
     return pd.DataFrame(rows, columns=['recipe', 'per_class', 'seed', 'accuracy'])
