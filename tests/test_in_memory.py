@@ -1,12 +1,14 @@
 "Loaders in memory against the stock ones: the same batches, the same learner around them, clear refusals."
 import random
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 import torch
-from fastai.vision.all import (CategoryBlock, CropPad, DataBlock, DataLoader, DataLoaders, Datasets, FlipItem, GrandparentSplitter, ImageBlock, IntToFloatTensor,
-                               Interpretation, MaskBlock, MixUp, PILImage, PILImageBW, PointBlock, RandomCrop, Resize, ResizeMethod, SkipItemException, TfmdDL,
-                               TransformBlock, accuracy, aug_transforms, get_image_files, load_learner, noop, parent_label, set_seed, vision_learner)
+from fastai.vision.all import (Brightness, Callback, CategoryBlock, CropPad, CutMix, DataBlock, DataLoader, DataLoaders, Datasets, FlipItem, GradientAccumulation,
+                               GrandparentSplitter, ImageBlock, ImageDataLoaders, IntToFloatTensor, Interpretation, Learner, MaskBlock, MixedPrecision, MixUp, PILImage, PILImageBW,
+                               PointBlock, RandomCrop, Resize, ResizeMethod, SaveModelCallback, SkipItemException, TfmdDL, TransformBlock, accuracy,
+                               aug_transforms, get_image_files, load_learner, noop, parent_label, set_seed, vision_learner)
 from PIL import Image
 
 from easing_fastai.tools.cheaper_steps import FusedAdam, fewer_calls
@@ -185,8 +187,19 @@ def test_training_transforms_on_validation_pictures(pictures):
     assert run(noop) == run(in_memory)
 
 
+def test_an_empty_validation_set(pictures):
+    files = get_image_files(pictures).sorted()
+    def run(make):
+        set_seed(3)
+        dls = make(ImageDataLoaders.from_path_func(pictures, files, parent_label, valid_pct=0., bs=8, num_workers=0, device="cpu"))
+        assert len(dls.valid_ds) == 0 and list(dls.valid) == []
+        return [x.numpy().tobytes() for x, _ in dls.train]
+    assert run(noop) == run(in_memory)
+
+
 def test_refusals(pictures, learners):
     with pytest.raises(TypeError, match="takes DataLoaders, and this is a Learner"): in_memory(learners[0])
+    with pytest.raises(TypeError, match="limit_gb is a number of gigabytes"): in_memory(loaders(pictures), limit_gb="2")
     with pytest.raises(TypeError, match="one of these is a DataLoader"): in_memory(DataLoaders(DataLoader([1, 2, 3]), DataLoader([1, 2])))
     words = Datasets(list("abcd"), [[str.upper]], splits=[[0, 1], [2, 3]]).dataloaders(bs=1, num_workers=0)
     with pytest.raises(TypeError, match="keeps images, and the first item of these loaders is a str"): in_memory(words)
@@ -231,6 +244,49 @@ def test_cheaper_steps_learn_the_same(pictures):
     assert torch.allclose(stock, fused, rtol=1e-3) and not torch.equal(stock, fused)
 
 
+class Brighter(Callback):
+    "A transform of fastai's in a callback: it works on pictures and leaves plain tensors alone."
+    order = 5
+    def before_batch(self): self.learn.xb = (Brightness(0.9, p=1.)(self.x, split_idx=0),)
+
+
+class Nothing(Callback):
+    "Hears everything in a way of its own."
+    def __call__(self, event_name):
+        if event_name == "after_step": self.model[1][-1].weight.data.mul_(0.99)
+
+
+class Halved(Learner):
+    "A learner with a step of its own."
+    def _step(self):
+        super()._step()
+        self.model[1][-1].weight.data.mul_(0.5)
+
+
+@pytest.mark.parametrize("callbacks", [MixUp, CutMix, lambda: GradientAccumulation(16), Brighter, Nothing, MixedPrecision, SaveModelCallback])
+def test_fewer_calls_change_nothing(callbacks, pictures, tmp_path):
+    def training(context):
+        set_seed(3)
+        learn = vision_learner(loaders(pictures), digits_resnet18, metrics=accuracy, path=tmp_path)
+        with learn.no_bar(), learn.no_logging(), context(learn): learn.fit(1, cbs=callbacks())
+        return torch.stack(learn.recorder.losses), torch.tensor(learn.recorder.values), learn.model[1][-1].weight.detach()
+    assert all(map(torch.equal, training(nullcontext), training(fewer_calls)))
+
+
+def test_fewer_calls_for_another_kind_of_learner(pictures, tmp_path):
+    def training(context):
+        set_seed(3)
+        body = vision_learner(loaders(pictures), digits_resnet18)
+        learn = Halved(body.dls, body.model, loss_func=body.loss_func, splitter=body.splitter, path=tmp_path)
+        with learn.no_bar(), learn.no_logging(), context(learn):
+            learn.fit(1)
+            assert isinstance(learn, Halved)
+            learn.export("inside.pkl")
+        assert type(learn) is type(load_learner(tmp_path / "inside.pkl")) is Halved
+        return learn.model[1][-1].weight.detach()
+    assert torch.equal(training(nullcontext), training(fewer_calls))
+
+
 def test_inside_fewer_calls_everything_else_works(pictures):
     learn = vision_learner(loaders(pictures), digits_resnet18, metrics=accuracy)
     file = learn.dls.valid_ds.items[0]
@@ -239,6 +295,5 @@ def test_inside_fewer_calls_everything_else_works(pictures):
             learn.show_results(max_n=4)
             return learn.get_preds()[0], learn.predict(file)[2], torch.tensor(learn.validate())
     usual = answers()
-    with fewer_calls(learn):
-        assert all(map(torch.equal, usual, answers()))
-        with learn.no_bar(), learn.no_logging(): learn.fit(1, cbs=MixUp())
+    with fewer_calls(learn), fewer_calls(learn): assert all(map(torch.equal, usual, answers()))
+    assert type(learn) is Learner

@@ -233,7 +233,7 @@ def train_once(
     dls = ImageDataLoaders.from_folder(path, valid='valid', batch_tfms=Normalize.from_stats(*imagenet_stats))
     learn = vision_learner(dls, arch, metrics=accuracy, pretrained=pretrained, opt_func=FusedAdam if way == 'fast' else Adam)
     learn.freeze() # as it is anyway, if the body is pretrained
-    if way == 'fast': learn.model.to(memory_format=torch.channels_last)
+    if way in ('fast', 'bare loop'): learn.model.to(memory_format=torch.channels_last)
     train, valid = dls.train_ds.items, dls.valid_ds.items
     start = perf_counter()
     if way == 'bare loop':

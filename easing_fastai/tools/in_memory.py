@@ -264,7 +264,7 @@ def check_kind(
 ):
     "Raises `TypeError` if its items are not images that could be kept."
     if type(dl) is not TfmdDL:
-        raise TypeError(f"in_memory works with fastai's own loaders of images (TfmdDL), and one of these is a {type(dl).__name__}. Use these loaders as they are.")
+        raise TypeError(f"in_memory works with the loaders that fastai makes for images (TfmdDL, no other kind), and one of these is a {type(dl).__name__}. Use these loaders as they are.")
     item = dl.dataset[0]
     first = item[0] if isinstance(item, tuple) else item
     if not isinstance(first, (Image.Image, TensorImageBase)):
@@ -274,7 +274,7 @@ def plan(
     dl: TfmdDL # of images
 ) -> tuple[int, bool, int]: # item transforms to do once; whether to stack; bytes per item
     "How the items can be kept, tried on a few of them."
-    rows = sorted({0, dl.n//3, 2*dl.n//3, dl.n-1})
+    rows = sorted({row*(dl.n - 1)//11 for row in range(12)})
     n = n_deterministic(dl, rows)
     if n < 0: raise ValueError(RANDOM_READING)
     stack = n == len(dl.after_item.fs)
@@ -310,22 +310,24 @@ def in_memory(
 ) -> DataLoaders: # to be used in place of `dls`
     "Loaders with the same batches, bit for bit, each image read and decoded once, now."
     if not isinstance(dls, DataLoaders): raise TypeError(f'in_memory takes DataLoaders, and this is a {type(dls).__name__}: in_memory(dls)')
+    if not isinstance(limit_gb, (int, float)): raise TypeError(f'limit_gb is a number of gigabytes, such as 2.5, and this is a {type(limit_gb).__name__}.')
     def check(taken):
         if (gigabytes := max(taken, expected)/1e9) > limit_gb:
             raise MemoryError(f'{n_items:,} items would take {gigabytes:.2g} GB of memory or more, and the limit is {limit_gb:g} GB. '
                               f'If there is room: in_memory(dls, limit_gb={gigabytes*1.2:.2g}). Smaller images take less.')
     with rng_untouched():
-        for dl in dls.loaders: check_kind(dl)
-        plans, n_items = [plan(dl) for dl in dls.loaders], sum(dl.n for dl in dls.loaders)
-        expected = sum(dl.n*per_item for dl, (_, _, per_item) in zip(dls.loaders, plans))
+        with_items = [dl for dl in dls.loaders if dl.n] # a validation set may be empty
+        for dl in with_items: check_kind(dl)
+        plans, n_items = [plan(dl) for dl in with_items], sum(dl.n for dl in with_items)
+        expected = sum(dl.n*per_item for dl, (_, _, per_item) in zip(with_items, plans))
         check(0)
         print(f'in_memory: {n_items:,} items are read once and take about {expected/1e6:,.1f} MB', end='')
-        left = {tfm.name.split(' -- ')[0]: None for dl, (n, _, _) in zip(dls.loaders, plans) for tfm in dl.after_item.fs[n:]}
+        left = {tfm.name.split(' -- ')[0]: None for dl, (n, _, _) in zip(with_items, plans) for tfm in dl.after_item.fs[n:]}
         print(f'; done anew each time, because of randomness: {", ".join(left)}' if left else '')
-        loaders, before = [], 0
-        for dl, (n, stack, per_item) in zip(dls.loaders, plans):
-            loaders.append(keep(dl, n, stack, per_item, lambda taken: check(before + taken)))
+        kept, before = {}, 0
+        for dl, (n, stack, per_item) in zip(with_items, plans):
+            kept[id(dl)] = keep(dl, n, stack, per_item, lambda taken: check(before + taken))
             before += dl.n*per_item
     new = copy(dls)
-    new.loaders = loaders
+    new.loaders = [kept.get(id(dl), dl) for dl in dls.loaders]
     return new
