@@ -1,5 +1,4 @@
 "Every chapter with its solutions, from top to bottom, in a place like Google Colab: an installed package, no repository."
-import importlib.metadata
 import os
 import re
 import shutil
@@ -9,9 +8,9 @@ import sys
 import nbformat
 import pytest
 from conftest import REPO, copy_repo, read_only, state, with_solutions, without_privileges
-from packaging.requirements import Requirement
 from test_chapters import nbdev_test
 from test_notebooks import ADDRESS, CHAPTERS
+from test_package import installed_with
 
 PAGES = [*sorted((REPO / "nbs").glob("[0-9]*_*.ipynb")), REPO / "nbs" / "cheat_sheet.ipynb"]
 
@@ -90,23 +89,8 @@ def test_a_page_runs_in_a_kernel_there(colab, data, tmp_path):
     assert list((tmp_path / "content").iterdir()) == []
 
 
-def required(name: str, found: set[str]) -> set[str]:
-    "The names of all that pip installs for a package."
-    for text in importlib.metadata.requires(name) or []:
-        need = Requirement(text)
-        there = need.name.lower().replace("_", "-")
-        if there in found or need.marker and not need.marker.evaluate({"extra": ""}):
-            continue
-        found.add(there)
-        try:
-            required(there, found)
-        except importlib.metadata.PackageNotFoundError:  # for another machine, or one that has a GPU
-            continue
-    return found
-
-
 def test_the_kernel_of_colab_stays_as_it_is():
-    names = required("easing_fastai", set())
+    names = installed_with("easing_fastai", "", set())
     assert {"fastai", "torch", "rich"} <= names
     assert not names & {"ipykernel", "ipython", "jupyter-client", "jupyter-server", "notebook", "tornado", "traitlets", "pyzmq"}
 

@@ -1,4 +1,6 @@
 "What a user gets who installs a wheel: nothing here runs from the clone."
+import ast
+import importlib.metadata
 import os
 import re
 import subprocess
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import REPO
+from packaging.requirements import Requirement
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +31,12 @@ def installed(tmp_path_factory) -> Path:
     return python
 
 
+@pytest.fixture(params=["wheel", "editable"])
+def python(request) -> Path:
+    "The Python of each kind of installation."
+    return request.getfixturevalue("installed") if request.param == "wheel" else Path(sys.executable)
+
+
 def run(python: Path, *args: str, cwd: Path) -> subprocess.CompletedProcess:
     env = {**os.environ, "JUPYTER_PATH": str(Path(sys.prefix) / "share" / "jupyter")}  # nbconvert's templates are borrowed, too
     return subprocess.run([python, *args], cwd=cwd, env=env, capture_output=True, text=True, timeout=300)
@@ -40,34 +49,33 @@ def test_it_is_the_installed_one(installed, tmp_path):
     assert subprocess.run([command, "--help"], cwd=tmp_path, capture_output=True).returncode == 0
 
 
-def test_doctor(installed, tmp_path):
-    done = run(installed, "-m", "easing_fastai", "doctor", cwd=tmp_path)
+def test_doctor(python, tmp_path):
+    done = run(python, "-m", "easing_fastai", "doctor", cwd=tmp_path)
     assert done.returncode == 0 and "Ready." in done.stdout, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("which", ["editable", "wheel"])
-def test_ten_lines_of_readme_as_a_script(which, installed, tmp_path, digits):
+def test_ten_lines_of_readme_as_a_script(python, tmp_path, digits):
     blocks = re.findall(r"```python\n(.*?)```", (REPO / "README.md").read_text(encoding="utf-8"), flags=re.S)
     script, = (block for block in blocks if "from easing_fastai.core import *" in block)
     assert len([line for line in script.splitlines() if line.strip()]) == 10
     (tmp_path / "ten_lines.py").write_text(script, encoding="utf-8")
-    done = run(installed if which == "wheel" else sys.executable, "ten_lines.py", cwd=tmp_path)
+    done = run(python, "ten_lines.py", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for words in ("Is this machine ready?", "train/3", "accuracy", "Anatomy of", "tensor("):
         assert words in done.stdout, done.stdout
     assert [p.name for p in tmp_path.iterdir()] == ["ten_lines.py"]
 
 
-def test_run_a_chapter_in_an_empty_folder(installed, tmp_path, digits):
-    done = run(installed, "-m", "easing_fastai", "run", "01", cwd=tmp_path)
+def test_run_a_chapter_in_an_empty_folder(python, tmp_path, digits):
+    done = run(python, "-m", "easing_fastai", "run", "01", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["easing-fastai-runs"]
     page, = tmp_path.glob("easing-fastai-runs/*/01_mnist.html")
     assert "easing_fastai" in page.read_text(encoding="utf-8")
 
 
-def test_lab_copies_the_notebooks_and_says_the_address(installed, tmp_path):
-    command = [installed, "-m", "easing_fastai", "lab", "mine", "--no-browser"]
+def test_lab_copies_the_notebooks_and_says_the_address(python, tmp_path):
+    command = [python, "-m", "easing_fastai", "lab", "mine", "--no-browser"]
     env = {**os.environ, "JUPYTER_CONFIG_DIR": str(tmp_path / "c"), "JUPYTER_DATA_DIR": str(tmp_path / "d"), "PYTHONUNBUFFERED": "1"}
     log = tmp_path / "log"
     (tmp_path / "c").mkdir()
@@ -91,3 +99,36 @@ def test_lab_copies_the_notebooks_and_says_the_address(installed, tmp_path):
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert again.returncode == 1 and "nothing of yours is overwritten" in " ".join(again.stderr.split())
     assert (tmp_path / "mine" / "00_environment.ipynb").read_text() == "my own work"
+
+
+def installed_with(name: str, extra: str, found: set[str]) -> set[str]:
+    "The names of all that pip installs for a package and one of its extras."
+    for text in importlib.metadata.requires(name) or []:
+        need = Requirement(text)
+        there = need.name.lower().replace("_", "-")
+        if there in found or need.marker and not need.marker.evaluate({"extra": extra}):
+            continue
+        found.add(there)
+        try:
+            installed_with(there, "", found)
+        except importlib.metadata.PackageNotFoundError:  # for another machine, or one that has a GPU
+            continue
+    return found
+
+
+def imports(file: Path) -> set[str]:
+    "The packages that a module imports, anywhere in it."
+    nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and not node.level]
+    return {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"easing_fastai"}
+
+
+def test_what_is_imported_gets_installed():
+    always, lab = installed_with("easing_fastai", "", set()), installed_with("easing_fastai", "lab", set())
+    in_notebooks = {"pages.py", "look.py", "processes.py", "machine.py", "unpack.py", "own_digit.py"}  # the last two talk to IPython
+    distributions = importlib.metadata.packages_distributions()
+    for file in (REPO / "easing_fastai").rglob("*.py"):
+        for package in imports(file) - ({"nbdev"} if file.name == "pages.py" else set()):  # for `make export`
+            names = {name.lower().replace("_", "-") for name in distributions[package]}
+            assert names & (lab if file.name in in_notebooks else always), f"{file.name}: nothing installs {package}"
