@@ -1,6 +1,7 @@
 "Each kind of failure that `diagnose` knows, provoked with the installed versions; and the change it proposes, applied."
 import errno
 import http.server
+import io
 import linecache
 import os
 import re
@@ -9,6 +10,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import tarfile
 import threading
 import urllib.request
 import warnings
@@ -19,8 +21,9 @@ import pytest
 from conftest import start
 from PIL import Image
 
+from easing_fastai.tools.calls import Case
 from easing_fastai.tools.diagnose import diagnose
-from easing_fastai.tools.failures import KINDS, OLD
+from easing_fastai.tools.failures import KINDS, OLD, Kind
 
 DLS = "dls = ImageDataLoaders.from_folder(path, valid='valid', bs=4)\n"
 LEARN = DLS + "learn = vision_learner(dls, arch, metrics=accuracy)\n"
@@ -34,6 +37,8 @@ class Numbers:
 def numbers(**kwargs): return DataLoaders(DataLoader(Numbers(**kwargs), bs=4), DataLoader(Numbers(**kwargs), bs=4))
 def net(channels=3, classes=3): return nn.Sequential(nn.Conv2d(channels, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, classes))
 """
+# a layer that the optimizer does not know stays as it is
+LEARNS = "before = learn.model[{0}].weight.clone()\nlearn.fit(1)\nassert not torch.equal(learn.model[{0}].weight.cpu(), before.cpu())"
 
 # kind: what somebody ran, and what must work after the proposed change was run in the same place
 FAIL = {
@@ -60,7 +65,7 @@ FAIL = {
     "a truncated picture": (
         "large = path/'train'/'cat'/'large.png'\nImage.fromarray(np.random.randint(0, 255, (99, 99), 'uint8')).save(large)\n"
         "large.write_bytes(large.read_bytes()[:5000])\n" + LEARN.replace("bs=4", "bs=4, item_tfms=Resize(28)") + "learn.fit(1)",
-        "learn.fit(1)\nassert not large.exists() and large.with_suffix('.broken').exists()"),
+        "learn.fit(1)\nassert not large.exists() and Path(f'{large}.broken').exists()"),
     "not a picture": (
         "(path/'train'/'cat'/'page.png').write_text('<html>not found</html>')\n" + LEARN + "learn.fit(1)",
         "learn.fit(1)\nassert len(dls.train_ds) == 16"),
@@ -98,7 +103,7 @@ FAIL = {
         NUMBERS + "Numbers.classes = ['a', 'b', 'c']\ndls = numbers()\nlearn = vision_learner(dls, arch)", "learn.fit(1)"),
     "no loss is known": (NUMBERS + "dls = numbers()\nlearn = Learner(dls, net())", "learn.fit(1)"),
     "more classes than outputs": (
-        NUMBERS + "learn = Learner(numbers(), net(classes=2), loss_func=CrossEntropyLossFlat())\nlearn.fit(1)", "learn.fit(1)"),
+        NUMBERS + "learn = Learner(numbers(), net(classes=2), loss_func=CrossEntropyLossFlat())\nlearn.fit(1)", LEARNS.format(3)),
     "decimal numbers as classes": (
         NUMBERS + "learn = Learner(numbers(target=torch.float), net(), loss_func=CrossEntropyLossFlat())\nlearn.fit(1)", "learn.fit(1)"),
     "a loss for yes or no": (LEARN + "learn.loss_func = nn.BCEWithLogitsLoss()\nlearn.fit(1)", "learn.fit(1)"),
@@ -112,6 +117,9 @@ FAIL = {
     "a metric in quotation marks": (DLS + "learn = vision_learner(dls, arch, metrics='accuracy')\nlearn.fit(1)", "learn.fit(1)"),
     "a metric for another kind of labels": (
         DLS + "learn = vision_learner(dls, arch, metrics=accuracy_multi)\nlearn.fit(1)", "learn.fit(1)"),
+    "a metric that compares rows with classes": (
+        "def same(p, t):\n    return (p == t).float().mean()\n" + DLS + "learn = vision_learner(dls, arch, metrics=[accuracy, same])\nlearn.fit(1)",
+        "learn.fit(1)\nassert learn.recorder.values[-1][2] == learn.recorder.values[-1][3]"),
     "scikit-learn's metric as it is": (
         "from sklearn.metrics import accuracy_score\n" + DLS + "learn = vision_learner(dls, arch, metrics=accuracy_score)\nlearn.fit(1)", "learn.fit(1)"),
     "a loss that can not be read back": (
@@ -125,7 +133,7 @@ FAIL = {
     "another number of channels": (
         NUMBERS + "learn = Learner(numbers(channels=1), net(), loss_func=CrossEntropyLossFlat())\nlearn.fit(1)", "learn.fit(1)"),
     "a layer that gets another number of inputs": (
-        DLS + "learn = Learner(dls, nn.Sequential(nn.Flatten(), nn.Linear(784, 2)), metrics=accuracy)\nlearn.fit(1)", "learn.fit(1)"),
+        DLS + "learn = Learner(dls, nn.Sequential(nn.Flatten(), nn.Linear(784, 2)), metrics=accuracy)\nlearn.fit(1)", LEARNS.format(1)),
     "pictures too small for the network": (
         DLS + "net = nn.Sequential(*[nn.Conv2d(3, 3, 5, 2) for _ in range(4)], nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))\n"
         "learn = Learner(dls, net)\nlearn.fit(1)", "learn.fit(1)"),
@@ -147,7 +155,8 @@ FAIL = {
     "weights given to load_learner": (LEARN + "file = learn.save('weights')\nload_learner(file)", "learn.predict(files[0])"),
     "a Learner given to torch.load": (LEARN + "learn.export('model.pkl')\nlearn = torch.load(path/'model.pkl')", "learn.predict(files[0])"),
     "a file that is not a model": (
-        LEARN + "file = path/'model.pkl'\nlearn.export(file)\nfile.write_bytes(file.read_bytes()[:3000])\nload_learner(file)", "load_learner(file)"),
+        LEARN + "file = path/'model.pkl'\nlearn.export(file)\nfile.write_bytes(file.read_bytes()[:3000])\nlearn = load_learner(file)",
+        "learn.predict(files[0])\nassert len(file.read_bytes()) == 3000"),
     "weights of another model": (
         LEARN + "learn.save('weights')\nlearn = vision_learner(dls, arch, n_out=3)\nlearn.load('weights')", "learn.fit(1)"),
     "a model file that is not there": (LEARN + "learn.save('first')\nlearn.load('frist')", "learn.fit(1)"),
@@ -226,6 +235,7 @@ def check(found: diagnose, kind: str):
     "One kind alone recognises the error; evidence and lines are there; nothing is hidden."
     assert [k.name for k, *_ in found.kinds] == [kind], f"{found}\n{found.error!r}"
     assert found.facts and all(found.facts.values()) and found.fix and found.lines, found
+    assert re.search("^pip ", found.fix, flags=re.M) or compile(found.fix, "the_change.py", "exec")
     for text in (str(found), found._repr_html_()):
         assert found.kind.link in text
     assert "\\n" not in found.fix or "\n" in found.fix
@@ -239,6 +249,63 @@ def test_each_kind_is_provoked():
 def test_recognised_and_mended(kind, names):
     code, after = FAIL[kind]
     special(kind, code, names, after)
+
+
+def test_a_change_that_can_not_run_is_not_proposed():
+    for change, kept in (("learn.model. = nn.Linear(4, 4)", False), ("f(", False), ("a\0", False), ("x = 1", True), ("return x", True), ("pip install timm", True), ("# why\ngit lfs pull", True)):
+        kind = Kind("odd", "Odd.", "ValueError", ".", lambda case, match: ({"what": "odd"}, change), "https://")
+        assert kind.recognises(Case(ValueError("odd"))) == ({"what": "odd"}, change if kept else "")
+
+
+def test_a_layer_of_a_plain_model(names):
+    code = "model = nn.Sequential(nn.Flatten(), nn.Sequential(nn.Linear(784, 2)))\nlayer = model[1][0]\noptimizer = torch.optim.SGD(model.parameters(), lr=0.1)\n" \
+           "x = torch.ones(4, 3, 28, 28)\nmodel(x)"
+    after = "before = model[1][0].weight.clone()\nmodel(x)[:, 0].sum().backward()\noptimizer.step()\nassert not torch.equal(model[1][0].weight, before)"
+    special("a layer that gets another number of inputs", code, names, after)
+
+
+def test_a_file_in_the_place_of_a_folder(names):
+    found = special("a folder that is not there", "(path/'notes.txt').write_text('x')\ndls = ImageDataLoaders.from_folder(path/'notes.txt', valid='valid', bs=4)", names, "assert len(dls.train_ds) == 16")
+    assert "notes.txt' (a file)" in found.facts["the folder you named"]
+
+
+def test_no_pictures_at_all(names):
+    found = failure("(path/'empty').mkdir()\n(path/'empty'/'notes.txt').write_text('x')\ndls = ImageDataLoaders.from_folder(path/'empty')", names)
+    assert found.kind.name == "no images found" and found.facts["pictures in all of them"] == "none" and not found.fix and "change " not in str(found)
+
+
+def test_rows_without_folder_and_ending(names):
+    table = "pd.DataFrame({'id': [f.stem for f in files], 'label': [f.parent.name for f in files]}).to_csv(path/'labels.csv', index=False)\n" \
+            "(path/'img').mkdir()\nfor f in files: f.rename(path/'img'/f.name)\n"
+    code = "files = get_image_files(path/'train').sorted()\n" + table + "dls = ImageDataLoaders.from_csv(path, bs=4)"
+    found = special("a table names a file that is not there", code, names, "dls.one_batch()")
+    assert "folder='img', suff='.png'" in found.fix
+
+
+@pytest.mark.parametrize("source", ["from_df(df, path, suff='.png', valid_col='valid', bs=4)", "from_csv(path, suff='.png', valid_col='valid', bs=4)"])
+def test_a_row_without_a_file(source, names):
+    code = "files = get_image_files(path).sorted()\ndf = pd.DataFrame({'id': [f.relative_to(path).with_suffix('').as_posix() for f in files],\n    'label': [f.parent.name for f in files], 'valid': ['valid' in str(f) for f in files]})\n" \
+           f"df.to_csv(path/'labels.csv', index=False)\nfiles[0].unlink()\ndls = ImageDataLoaders.{source}"
+    if "df" in source:
+        return special("a table names a file that is not there", code, names, "assert len(df) == 23")
+    found = failure("del df\n" + code.replace("df", "table"), {**names, "df": 0})
+    assert found.facts["rows that have a file"] == "23 of 24" and not found.fix  # the table was read by from_csv itself
+
+
+def test_one_picture_opened_by_itself(names):
+    found = failure("(path/'text.png').write_text('no')\nImage.open(path/'text.png')", names)
+    assert found.kind.name == "not a picture" and "text.png" in found.facts["the file"] and not found.fix
+
+
+def test_a_file_that_is_there_is_not_written_over(names):
+    code = "Path('model.json').write_text('{}')\nPath('model.pkl').write_text('mine')\n" + LEARN + "load_learner('model.json')"
+    special("a file that is not a model", code, names, "assert Path('model-2.pkl').exists() and Path('model.pkl').read_text() == 'mine' and Path('model.json').read_text() == '{}'")
+
+
+@pytest.mark.parametrize("metrics, column", [("lambda p, t: (p == t).float().mean()", 2), ("[accuracy, AvgMetric(lambda p, t: (p == t).float().mean())]", 3)])
+def test_a_lambda_that_compares_rows_with_classes(metrics, column, names):
+    code = DLS + f"learn = vision_learner(dls, arch, metrics={metrics})\nlearn.fit(1)"
+    special("a metric that compares rows with classes", code, names, f"learn.fit(1)\nassert 0 <= learn.recorder.values[-1][{column}] <= 1")
 
 
 def test_one_folder_too_deep(names):
@@ -332,13 +399,22 @@ def test_a_full_disk(names, monkeypatch):
 
 
 @pytest.mark.parametrize("kind, error, after", [
-    ("an error on the graphics card", RuntimeError("CUDA error: device-side assert triggered\nCUDA kernel errors might be asynchronously reported"), ""),
     ("an operation that MPS lacks", NotImplementedError("The operator 'aten::linalg_qr.out' is not currently implemented for the MPS device. If you want this op to be considered"), "assert os.environ['PYTORCH_ENABLE_MPS_FALLBACK'] == '1'"),
     ("MPS on a macOS that is too old", RuntimeError("The MPS backend is supported on MacOS 14.0+. Current OS version can be queried using `sw_vers`"), ""),
 ])
 def test_a_device_that_is_not_here(kind, error, after, names, monkeypatch):
     monkeypatch.setenv("PYTORCH_ENABLE_MPS_FALLBACK", "0")
     special(kind, LEARN + "learn.loss_func = broken\nlearn.fit(1)", {**names, "broken": simulated(error)}, after)
+
+
+def test_an_error_on_the_graphics_card(names, monkeypatch):
+    "The CPU says which label it is, and with that change the training runs."
+    defaults, error = names["defaults"], RuntimeError("CUDA error: device-side assert triggered\nCUDA kernel errors might be asynchronously reported")
+    monkeypatch.setattr(defaults, "use_cuda", None)
+    names["on_the_card"] = simulated(error, lambda *args: defaults.use_cuda is not False)
+    code = NUMBERS + "def loss(p, t): return F.cross_entropy(on_the_card(p), t)\nlearn = Learner(numbers(), net(classes=2), loss_func=loss)\nlearn.fit(1)"
+    run(special("an error on the graphics card", code, names).fix, names)
+    special("more classes than outputs", "learn.fit(1)", names, LEARNS.format(3))
 
 
 def test_a_device_that_fastai_chooses_and_can_not_use(names, monkeypatch):
@@ -395,15 +471,21 @@ def test_a_script_without_its_guard(tmp_path):
 
 @pytest.fixture
 def server():
-    "A local server. It has one file, /a.tgz, and as a proxy it wants the password «sesame»."
+    "A local server. It has one file, /a.tgz, an archive of the folder a; and as a proxy it wants the password «sesame»."
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        folder = tarfile.TarInfo("a")
+        folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+        archive.addfile(folder)
+
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             asked = self.headers.get("Proxy-Authorization", "")
             status = 404 if "a.tgz" not in self.path else 407 if self.path.startswith("http") and "c2VzYW1l" not in asked else 200
             self.send_response(status)
-            self.send_header("Content-Length", "2")
+            self.send_header("Content-Length", str(len(packed.getvalue())))
             self.end_headers()
-            self.wfile.write(b"ok")
+            self.wfile.write(packed.getvalue())
 
         def do_CONNECT(self):
             self.send_error(407, "Proxy Authentication Required")
@@ -442,7 +524,12 @@ def test_a_certificate_that_is_not_accepted(names, server, tmp_path, monkeypatch
     run(found.fix, names)
     assert Path(os.environ["SSL_CERT_FILE"]).exists()
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "company.pem"))  # the second of the two changes
-    assert urllib.request.urlopen(names["url"]).read() == b"ok"
+    assert urllib.request.urlopen(names["url"]).status == 200
+
+
+def test_the_sketch_of_a_guard_compiles():
+    kind = next(kind for kind in KINDS if kind.name == "a script without its guard")
+    assert compile(kind.look(None, None)[1], "script.py", "exec")
 
 
 def test_no_change_switches_a_check_off():
@@ -463,7 +550,7 @@ def test_a_proxy_that_says_no(names, server, monkeypatch, no_proxy):
     run(right, names)
     assert os.environ["HTTP_PROXY"].endswith(str(server.server_port))
     proxies = urllib.request.ProxyHandler({"http": os.environ["HTTP_PROXY"]})
-    assert urllib.request.build_opener(proxies).open("http://example.org/a.tgz").read() == b"ok"
+    assert urllib.request.build_opener(proxies).open("http://example.org/a.tgz").status == 200
 
 
 def test_no_network(names, monkeypatch, no_proxy, digits):
@@ -474,9 +561,14 @@ def test_no_network(names, monkeypatch, no_proxy, digits):
     special("no network", "weights = torch.hub.load_state_dict_from_url('https://download.pytorch.org/models/nothing.pth')", names, DLS.replace("path,", "path/'train',") .replace("valid='valid'", "valid_pct=0.2") + "vision_learner(dls, arch)")
 
 
-def test_a_file_that_the_server_does_not_have(names, server, no_proxy):
-    names["url"] = f"http://127.0.0.1:{server.server_port}/b.tgz"
-    special("a file that the server does not have", "path = untar_data(url)", names, "untar_data")
+def test_a_file_that_the_server_does_not_have(names, server, no_proxy, tmp_path, monkeypatch):
+    monkeypatch.setenv("FASTAI_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(names["URLs"], "LETTER", f"http://127.0.0.1:{server.server_port}/a.tgz", raising=False)
+    found = special("a file that the server does not have", f"path = untar_data('{names['URLs'].LETTER}'.replace('tgz', 'tg'))", names, "assert path.is_dir() and path.name == 'a'")
+    assert "URLs.LETTER" in found.fix
+    names["url"] = f"http://127.0.0.1:{server.server_port}/nothing_like_it.tgz"
+    special("a file that the server does not have", "path = untar_data(url)", names, "assert URLs.LETTER")
+    assert not failure("import urllib.request\nurllib.request.urlopen(url)", names).fix  # fastai's addresses are none of its business
 
 
 def test_torch_and_torchvision_that_do_not_match():
@@ -511,10 +603,14 @@ def test_what_is_not_known_is_not_guessed(names):
     for code in ("1/0", "{}['Label']", "raise ValueError('image')", "[][3]", "raise RuntimeError('CUDA error: something new')", "files.nothing",
                  "open('/nowhere/at/all')", "raise TypeError('NoneType object is not iterable')", "int('three')", "raise OSError('odd')",
                  "np.ones(3) @ np.ones(4)", "raise AttributeError('train')", "pd.DataFrame({'a': [1]})['b']", "torch.ones(2) @ torch.ones(3)",
+                 "torch.ones(3, 4) @ torch.ones(3, 4)", "nn.Sequential(nn.Linear(3, 2))(torch.ones(2, 4))", "F.conv2d(torch.ones(1, 1, 9, 9), torch.ones(1, 3, 3, 3))",
+                 "F.cross_entropy(torch.ones(2, 2), torch.tensor([0, 5]))", "F.cross_entropy(torch.ones(2, 2), torch.ones(2))", "F.mse_loss(torch.ones(3), torch.ones(4))",
+                 "F.binary_cross_entropy_with_logits(torch.ones(3, 2), torch.ones(3))", "F.conv2d(torch.ones(1, 1, 2, 2), torch.ones(1, 1, 3, 3))",
+                 "nn.BatchNorm1d(3)(torch.ones(1, 3))", "torch.ones(3) + torch.ones(4)", "def save(e): raise e\nL(PermissionError('Permission denied')).map(save)",
                  "learn = 3\nlearn.fit(1)", "not_defined_anywhere", "sorted([1, 'a'])", "'a'/2", "json.loads('{')", "assert False, 'no'"):
         found = failure(code, names)
         assert found.kind is None, (code, found)
-        assert "Not known here" in str(found) and found.lines and code.splitlines()[-1] in found.lines[0][1]
+        assert "Not known here" in str(found) and found.lines and code.splitlines()[-1] in found.lines[0][1] and not found.fix
 
 
 def test_line_step_and_values_of_an_unknown_error(names):

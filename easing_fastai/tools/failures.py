@@ -6,35 +6,45 @@ Docs: https://easing-fastai.github.io/easing_fastai/tools/failures.html.md"""
 
 # %% auto #0
 __all__ = ['DOCS', 'FASTAI', 'PYTORCH', 'LOADERS', 'PATTERNS', 'FILES', 'BATCHES', 'MODELS', 'TRAINING', 'SAVING', 'MACHINE',
-           'NETWORK', 'OLD', 'NAMES', 'KINDS', 'Kind', 'learner_of', 'loader_of', 'loaders_of', 'loaders_line',
-           'new_loaders', 'new_learner', 'name_of_learner', 'set_loss', 'batch_change', 'name_not_path',
-           'path_not_name', 'as_code', 'inventory', 'nothing_to_train_with', 'no_folder', 'no_images',
-           'no_train_folder', 'no_match', 'unknown_label', 'file_as_class', 'label_only_in_valid', 'broken_file',
-           'missing_in_table', 'missing_column', 'no_label', 'not_a_list', 'text_of', 'text_as_path', 'sizes',
-           'in_batch', 'without_resize', 'no_batches', 'empty_validation', 'smaller_than_a_batch', 'batch_of_one',
-           'batch_transforms_on_items', 'argument', 'foreign_transform', 'not_called', 'prediction_and_target',
-           'loss_facts', 'unknown_n_out', 'no_loss', 'too_few_outputs', 'decimal_targets', 'yes_no_loss', 'loss_class',
-           'metric_called', 'metric_name', 'metric_class', 'metric_text', 'metric_shape', 'metric_of_sklearn',
+           'NETWORK', 'OLD', 'NAMES', 'KINDS', 'can_run', 'Kind', 'learner_of', 'loader_of', 'held_by_reader',
+           'loaders_of', 'loaders_line', 'new_loaders', 'new_learner', 'name_of_learner', 'set_loss', 'batch_change',
+           'layer_change', 'name_not_path', 'path_not_name', 'as_code', 'inventory', 'nothing_to_train_with',
+           'no_folder', 'no_images', 'no_train_folder', 'no_match', 'unknown_label', 'file_as_class',
+           'label_only_in_valid', 'broken_file', 'missing_in_table', 'missing_column', 'no_label', 'not_a_list',
+           'text_of', 'text_as_path', 'sizes', 'in_batch', 'without_resize', 'no_batches', 'empty_validation',
+           'smaller_than_a_batch', 'batch_of_one', 'batch_transforms_on_items', 'argument', 'foreign_transform',
+           'not_called', 'prediction_and_target', 'loss_facts', 'unknown_n_out', 'no_loss', 'too_few_outputs',
+           'decimal_targets', 'yes_no_loss', 'numbers_loss', 'loss_class', 'metric_called', 'metric_name',
+           'metric_class', 'metric_text', 'metric_shape', 'metric_of_rows', 'metric_of_sklearn',
            'loss_without_decoding', 'wrong_monitor', 'architecture_called', 'architecture_text', 'unknown_weights',
            'model_not_made', 'one_channel', 'linear_size', 'too_small', 'not_a_number', 'no_valley', 'no_targets',
            'a_list_of_pictures', 'predict_missing', 'no_training_methods', 'modules_in', 'missing_modules', 'version',
            'own_module_missing', 'other_version', 'lambda_in_export', 'lambda_for_workers', 'function_missing',
-           'weights_not_learner', 'learner_not_weights', 'damaged_model', 'other_head', 'no_model_file', 'not_writable',
-           'disk_full', 'devices', 'wrong_dtype', 'device_assert', 'out_of_memory', 'no_card', 'mps_operation',
-           'mps_not_there', 'mps_double', 'worker_died', 'not_guarded', 'address_of', 'certificate', 'proxy', 'offline',
-           'refused', 'unmatched', 'not_imported', 'Old', 'an_old_name', 'unknown_keyword']
+           'weights_not_learner', 'learner_not_weights', 'unused', 'damaged_model', 'other_head', 'no_model_file',
+           'not_writable', 'disk_full', 'devices', 'wrong_dtype', 'device_assert', 'out_of_memory', 'no_card',
+           'mps_operation', 'mps_not_there', 'mps_double', 'worker_died', 'not_guarded', 'address_of', 'certificate',
+           'proxy', 'offline', 'refused', 'unmatched', 'not_imported', 'Old', 'an_old_name', 'unknown_keyword']
 
 # %% ../../nbs/tools/failures.ipynb #cell-002
-import ast, difflib, importlib.util, inspect, os, pickletools, re, shutil, sys, zipfile
+import ast, difflib, glob, importlib.util, inspect, itertools, mimetypes, os, pickletools, re, shutil, sys, zipfile
 from _compat_pickle import IMPORT_MAPPING
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from urllib.request import getproxies
-from .calls import Case, call_in, described, mended, parsed, shortened, source_of, statement_at, without_folders
+from .calls import Case, call_in, cut, described, mended, parsed, shortened, source_of, statement_at, without_folders
 
 # %% ../../nbs/tools/failures.ipynb #cell-004
+def can_run(
+    change: str # Python, or commands for a terminal
+) -> bool:
+    "Whether a proposed change is one that somebody can run."
+    if all(re.match(r'#|pip |git |$', line) for line in change.splitlines()): return True
+    try: ast.parse(change) # not `compile`: a line with `return` is good in the function that it came from
+    except (SyntaxError, ValueError): return False
+    return True
+
 @dataclass
 class Kind:
     "One kind of failure."
@@ -48,12 +58,13 @@ class Kind:
 
     def recognises(self,
         case: Case
-    ) -> tuple[dict, str]|None: # evidence, and the change to make as code
+    ) -> tuple[dict, str]|None: # evidence, and the change to make as code ('' where there is none to propose)
         "What this record finds in an error, or None."
         if not any(re.fullmatch(self.error, kind) for kind in case.kinds): return None
         if (match := re.search(self.says, case.message, flags=re.S)) is None: return None
         if self.inside and case.inside(self.inside) is None: return None
-        return self.look(case, match)
+        if (found := self.look(case, match)) is None: return None
+        return found if can_run(found[1]) else (found[0], '')
 
 # %% ../../nbs/tools/failures.ipynb #cell-006
 DOCS = 'https://docs.fast.ai/'
@@ -73,16 +84,24 @@ def loader_of(
     "The loader that was making a batch."
     return case.find('self', 'DataLoader') or case.find('dl', 'DataLoader')
 
+def held_by_reader(
+    case: Case,
+    kind: str = '.*' # a pattern for the name of its class, or of one it inherits from
+) -> dict: # value by name
+    "The reader's own variables where a library was called."
+    if not case.own: return {}
+    frame = case.entry()[0]
+    return {name: value for name, value in {**frame.f_globals, **frame.f_locals}.items()
+            if not name.startswith('_') and any(re.fullmatch(kind, k.__name__) for k in type(value).__mro__)}
+
 def loaders_of(
     case: Case
 ) -> object: # a DataLoaders or None
     "The DataLoaders that were at work."
     if (learn := learner_of(case)) is not None: return learn.dls
     if (found := case.find('dls', 'DataLoaders')) is not None: return found
-    if (loader := loader_of(case)) is None or not case.own: return None
-    frame = case.entry()[0]
-    held = [v for v in {**frame.f_globals, **frame.f_locals}.values() if any(k.__name__ == 'DataLoaders' for k in type(v).__mro__)]
-    return next((dls for dls in held if any(one is loader for one in dls.loaders)), None)
+    if (loader := loader_of(case)) is None: return None
+    return next((dls for dls in held_by_reader(case, 'DataLoaders').values() if any(one is loader for one in dls.loaders)), None)
 
 def loaders_line(
     case: Case
@@ -99,8 +118,8 @@ def new_loaders(
     "The line of the DataLoaders, changed, and the line of the Learner that has to follow."
     line, learn = loaders_line(case), case.makes(learner_of(case))
     if not line:
-        new = ', '.join(f'{name}={value}' for name, value in arguments.items() if value and not name.startswith('_'))
-        return f'dls = ImageDataLoaders.{rename or "from_folder"}(path, {new})   # or your own line with this change'
+        new = ''.join(f', {name}={value}' for name, value in arguments.items() if value and not name.startswith('_'))
+        return f'dls = ImageDataLoaders.{rename or "from_folder"}(path{new})   # or your own line with this change'
     changed = mended(line, LOADERS, rename, **arguments)
     return changed + (f'\n{learn}' if learn and learn != line and call_in(learn, r'\w*[lL]earner') else '')
 
@@ -120,9 +139,8 @@ def name_of_learner(
     case: Case
 ) -> str:
     "What the reader calls the Learner."
-    frame, learn = case.entry()[0] if case.own else None, learner_of(case)
-    held = {**frame.f_globals, **frame.f_locals} if frame else {}
-    return next((name for name, value in held.items() if value is learn and learn is not None and not name.startswith('_')), 'learn')
+    learn = learner_of(case)
+    return next((name for name, value in held_by_reader(case, 'Learner').items() if value is learn), 'learn')
 
 def set_loss(
     case: Case,
@@ -137,6 +155,22 @@ def batch_change(
 ) -> str:
     "A line that lets the Learner change each batch before it uses it."
     return f'{name_of_learner(case)}.add_cb(before_batch_cb(lambda self, xb, yb: ((xb[0]{change},), yb)))'
+
+def layer_change(
+    case: Case,
+    layer: object, # a part of a model
+    new: str       # what is to stand in its place, as code
+) -> str: # '' if it is no part of a model that the reader has a name for
+    "Lines that put another layer in the place of one, and make the optimizer know it."
+    learn, name = learner_of(case), name_of_learner(case)
+    models = held_by_reader(case, 'Module') if learn is None else {f'{name}.model': learn.model}
+    places = [(model, place) for model, whole in models.items() for place, part in whole.named_modules() if part is layer]
+    if not places: return ''
+    model, place = max(places, key=lambda found: len(found[1])) # the whole that it is in, not a second name for the layer
+    change = model + ''.join(f'[{part}]' if part.isdigit() else f'.{part}' for part in place.split('.') if part) + f' = {new}'
+    if learn is not None: return f'{change}\n{name}.create_opt()   # the optimizer at hand does not know the new layer, and would not train it'
+    knows = lambda optimizer: any(weight is layer.weight for group in optimizer.param_groups for weight in group['params'])
+    return '\n'.join([change, *(case.makes(optimizer) for optimizer in held_by_reader(case, 'Optimizer').values() if knows(optimizer))])
 
 # %% ../../nbs/tools/failures.ipynb #cell-008
 def name_not_path(case, match):
@@ -184,8 +218,12 @@ def no_folder(case, match):
     folder = Path(found[0])
     parent = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.is_dir())
     close = difflib.get_close_matches(folder.name, os.listdir(parent), n=1)
+    there = parent/close[0] if close and (parent/close[0]).is_dir() else parent # a file has no folders in it
     facts = {'the folder you named': described(folder), 'the nearest one that exists': described(parent), 'the program runs in': described(Path.cwd())}
-    return facts, f'path = Path({as_code(parent/close[0] if close else parent)})\n{case.statement()}'
+    line = case.statement()
+    named = call.args[0] if (call := call_in(line, LOADERS)) and call.args else None
+    if named is None or isinstance(named, ast.Name): return facts, f'{named.id if named else "path"} = Path({as_code(there)})\n{line}'
+    return facts, mended(line, LOADERS, _0=f'Path({as_code(there)})')
 
 def no_images(case, match):
     if (found := nothing_to_train_with(case, match)) is None: return None
@@ -203,6 +241,8 @@ def no_images(case, match):
     if folder.name in ('train', 'valid') and {'train', 'valid'} <= {p.name for p in folder.absolute().parent.iterdir()} and (call := call_in(line, LOADERS)):
         one_up = re.sub(rf"\s*/\s*(['\"]){folder.name}\1$", '', text_of(line, call.args[0]))
         return facts | {'beside it': 'train and valid'}, mended(line, LOADERS, _0=one_up if one_up != text_of(line, call.args[0]) else f'{one_up}.parent')
+    if not any((mimetypes.guess_type(file)[0] or '').startswith('image/') for _, _, files in os.walk(folder) for file in files):
+        return facts | {'pictures in all of them': 'none'}, '' # no other line would find one
     return facts, new_loaders(case, valid=None, train=None, valid_pct='0.2', seed='42')
 
 def no_train_folder(case, match):
@@ -265,21 +305,27 @@ def broken_file(case, match):
     call = call_in(loaders_line(case), LOADERS)
     source = text_of(loaders_line(case), call.args[0]) if call is not None and call.args else 'path'
     if case.inside('learner.predict') is not None: return facts, f'verify_images([{as_code(file)}])   # lists it if it is broken: take another one'
+    if call is None and loaders_of(case) is None: return facts, '' # one picture, opened by itself
     return facts, (f'for file in verify_images(get_image_files({source})):   # reads each picture once\n'
-                   "    print(file); file.rename(file.with_suffix('.broken'))   # no longer counted as a picture\n" + new_loaders(case))
+                   "    print(file); file.rename(f'{file}.broken')   # no longer counted as a picture\n" + new_loaders(case))
 
 def missing_in_table(case, match):
-    file = Path(match[1])
-    table = case.find('df', 'DataFrame')
-    facts = {'the file': described(file), 'its folder': described(file.parent)}
-    base = case.find('path')
-    other = [p for s in ('.png', '.jpg', '.jpeg') if (p := Path(f'{file}{s}')).exists()]
-    found = next(Path(base).rglob(file.name), None) if isinstance(base, str|Path) and Path(base).is_dir() else None
-    if other: return facts | {'but there is': described(other[0])}, new_loaders(case, suff=repr(other[0].suffix))
-    if found: return facts | {'but there is': described(found)}, new_loaders(case, folder=repr(str(found.parent.relative_to(base))))
-    if table is None: return None
-    column = table.columns[0]
-    return facts, f"df = df[[(path/name).exists() for name in df[{column!r}]]]\n" + new_loaders(case)
+    made = case.inside(r'vision\.data\.from_df')
+    file = str(case.error.filename)
+    if not made or not file.startswith(made.get('pref', '\0')): return None # another file than one of the table
+    before, end, base, table, column = (made[name] for name in ('pref', 'suff', 'path', 'df', 'fn_col'))
+    row = file.removeprefix(before).removesuffix(end)
+    column = table.columns[column] if isinstance(column, int) else column
+    there = sum(Path(f'{before}{row}{end}').is_file() for row in table[column])
+    facts = {'the file': described(Path(file)), 'its folder': described(Path(file).parent), 'in the table': row, 'rows that have a file': f'{there} of {len(table)}'}
+    for other in [] if there else sorted(Path(base).rglob(glob.escape(Path(row).name) + '*')): # the same row, in another folder or with an ending
+        if found := re.fullmatch(rf'(?:(.+)/)?{re.escape(row)}(\.\w+)?', other.relative_to(base).as_posix()):
+            folder, suff = (repr(part) if part else None for part in found.groups())
+            return facts | {'but there is': described(other)}, new_loaders(case, folder=folder, suff=suff)
+    name = next((name for name, value in held_by_reader(case, 'DataFrame').items() if value is table), None)
+    if not there or name is None: return facts, '' # from_csv read the table by itself
+    keep = f"Path({as_code(before)}, f'{{row}}{end}').is_file() for row in {name}[{column!r}]"
+    return facts, f'{name} = {name}[[{keep}]]\n' + new_loaders(case)
 
 def missing_column(case, match):
     table = case.find('df', 'DataFrame')
@@ -332,7 +378,7 @@ FILES = [
          'AttributeError', r"'str' object has no attribute '(parents?|name|stem|suffix|parts)'", name_not_path, DOCS + 'vision.data.html', 'fast'),
     Kind('a path instead of a name', 'A function gets a path and treats it as text. from_path_func and get_y get the whole path.',
          'AttributeError', r"'\w*Path' object has no attribute '(r?split|startswith|endswith|lower|upper|isupper|islower|strip|find|count)'", path_not_name, DOCS + 'vision.data.html'),
-    Kind('a folder that is not there', 'The path does not exist, so no pictures were found in it.',
+    Kind('a folder that is not there', 'There is no folder of that name, so no pictures were found in it.',
          'TypeError', "'NoneType' object is not iterable", no_folder, 'https://github.com/fastai/fastbook/issues/585', r'data\.core\.setup'),
     Kind('no images found', 'There is no picture where fastai looked: wrong folder, wrong layout, or files that are no pictures.',
          'TypeError', "'NoneType' object is not iterable", no_images, 'https://github.com/fastai/fastbook/issues/585', r'data\.core\.setup'),
@@ -401,8 +447,8 @@ def smaller_than_a_batch(case, match):
     return facts, new_loaders(case, bs=str(max(2, n//4)))
 
 def batch_of_one(case, match):
-    dls = loaders_of(case)
-    bs = dls.train.bs if dls is not None else None
+    if (dls := loaders_of(case)) is None: return None
+    bs = dls.train.bs
     facts = {'what came into the layer': match[1], 'pictures in a batch': str(bs)}
     return facts, new_loaders(case, bs='4') if bs in (1, None) else new_loaders(case, drop_last='True')
 
@@ -456,9 +502,10 @@ def prediction_and_target(
     return getattr(learn, 'pred', None), target[0] if target else None
 
 def loss_facts(case):
-    "Loss, prediction and target in words."
-    learn, (prediction, target) = learner_of(case), prediction_and_target(case)
-    return {'the loss': described(learn.loss_func) if learn else '?', 'predictions': described(prediction), 'targets': described(target)}
+    "Loss, prediction and target in words; None where no Learner computes a loss."
+    prediction, target = prediction_and_target(case)
+    if prediction is None or target is None or case.inside(r'learner\.accumulate') is not None: return None
+    return {'the loss': described(learner_of(case).loss_func), 'predictions': described(prediction), 'targets': described(target)}
 
 def unknown_n_out(case, match):
     made = case.inside(r'vision\.learner\.\w+_learner') or {}
@@ -479,28 +526,29 @@ def no_loss(case, match):
     return {'dls was made of': described(getattr(dls, 'loaders', None))}, new_learner(case, loss_func='CrossEntropyLossFlat()') + '   # for classes; MSELossFlat() for numbers'
 
 def too_few_outputs(case, match):
-    learn, (prediction, target) = learner_of(case), prediction_and_target(case)
-    vocab = getattr(getattr(learn, 'dls', None), 'vocab', None)
+    if (facts := loss_facts(case)) is None: return None
+    learn = learner_of(case)
+    vocab = getattr(learn.dls, 'vocab', None)
     needed = max(int(match[1]) + 1, len(vocab) if vocab is not None else 0)
-    facts = loss_facts(case) | {'outputs of the model': str(prediction.shape[-1]) if prediction is not None else '?', 'the class it should say': f'number {match[1]}'}
-    line = case.makes(learn)
-    if call_in(line or 'pass', 'vision_learner|unet_learner'): return facts, new_learner(case, n_out=str(needed))
-    layers = [(name, layer) for name, layer in learn.model.named_modules() if type(layer).__name__ == 'Linear'] if learn else []
+    facts |= {'outputs of the model': str(learn.pred.shape[-1]), 'the class it should say': f'number {match[1]}'}
+    if call_in(case.makes(learn) or 'pass', 'vision_learner|unet_learner'): return facts, new_learner(case, n_out=str(needed))
+    layers = [layer for layer in learn.model.modules() if type(layer).__name__ == 'Linear']
     if not layers: return facts, f'# the last layer of the model needs {needed} outputs'
-    name, layer = layers[-1]
-    place = ''.join(f'[{part}]' if part.isdigit() else f'.{part}' for part in name.split('.'))
-    return facts, f'{name_of_learner(case)}.model{place} = nn.Linear({layer.in_features}, {needed})'
+    return facts, layer_change(case, layers[-1], f'nn.Linear({layers[-1].in_features}, {needed})')
 
 def decimal_targets(case, match):
-    prediction, target = prediction_and_target(case)
-    whole = target is not None and bool((target == target.round()).all())
-    facts = loss_facts(case) | {'the first targets': ', '.join(f'{v:g}' for v in target.flatten()[:4].tolist()) if target is not None else '?'}
+    if (facts := loss_facts(case)) is None: return None
+    target = prediction_and_target(case)[1]
+    whole = bool((target == target.round()).all())
+    facts['the first targets'] = ', '.join(f'{v:g}' for v in target.flatten()[:4].tolist())
     return facts, set_loss(case, 'lambda predictions, targets: F.cross_entropy(predictions, targets.long())' if whole else 'MSELossFlat()')
 
 def yes_no_loss(case, match):
-    prediction, target = prediction_and_target(case)
-    if prediction is not None and prediction.shape[-1] == 1: return loss_facts(case), set_loss(case, 'BCEWithLogitsLossFlat()')
-    return loss_facts(case), set_loss(case, 'CrossEntropyLossFlat()')
+    if (facts := loss_facts(case)) is None: return None
+    return facts, set_loss(case, 'BCEWithLogitsLossFlat()' if learner_of(case).pred.shape[-1] == 1 else 'CrossEntropyLossFlat()')
+
+def numbers_loss(case, match):
+    return None if (facts := loss_facts(case)) is None else (facts, set_loss(case, 'CrossEntropyLossFlat()'))
 
 def loss_class(case, match):
     learn = learner_of(case)
@@ -537,6 +585,22 @@ def metric_shape(case, match):
     facts = {'the metric': name, 'predictions': described(prediction), 'targets': described(target)}
     return facts, new_learner(case, metrics='accuracy')
 
+def metric_of_rows(case, match):
+    metric, name = metric_name(case)
+    prediction, target = prediction_and_target(case)
+    if metric is None or target is None or prediction.ndim != target.ndim + 1: return None
+    facts = {'the metric': name.replace('<lambda>', 'a lambda'), 'predictions': described(prediction), 'targets': described(target)}
+    frame, line = case.own[-1]
+    if frame.f_code is not getattr(getattr(metric, 'func', None), '__code__', None) or not frame.f_code.co_argcount: return facts, new_learner(case, metrics='accuracy')
+    rows, code = frame.f_code.co_varnames[0], statement_at(source_of(frame), line)
+    uses = [node for function in ast.walk(parsed(code)) if isinstance(function, ast.Lambda|ast.FunctionDef) and [a.arg for a in function.args.args[:1]] == [rows]
+            for node in ast.walk(function) if isinstance(node, ast.Name) and node.id == rows]
+    if not uses or not all(isinstance(node.ctx, ast.Load) for node in uses): # a long function, or one that gives the name to something else
+        return facts, f'# in {name}: {rows}.argmax(dim=1), the number of the class, in the place of {rows}'
+    for node in sorted(uses, key=lambda node: (node.lineno, node.col_offset), reverse=True):
+        code = cut(code, (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset), f'{rows}.argmax(dim=1)')
+    return facts, code if name == '<lambda>' else f'{code}\n{case.makes(learner_of(case)) or new_learner(case, metrics=name)}'
+
 def metric_of_sklearn(case, match):
     metric, name = metric_name(case)
     if metric is None: return None
@@ -545,9 +609,8 @@ def metric_of_sklearn(case, match):
 def loss_without_decoding(case, match):
     learn = next((learn for name in ('self',) if (interp := case.find(name, 'Interpretation')) is not None and (learn := interp.learn)), None)
     if learn is None or hasattr(learn.loss_func, 'decodes'): return None
-    frame = case.entry()[0]
-    interp = next((n for n, v in {**frame.f_globals, **frame.f_locals}.items() if v is case.find('self', 'Interpretation')), 'interp')
-    name = next((n for n, v in {**frame.f_globals, **frame.f_locals}.items() if v is learn), 'learn')
+    interp = next((name for name, value in held_by_reader(case).items() if value is case.find('self', 'Interpretation')), 'interp')
+    name = next((name for name, value in held_by_reader(case).items() if value is learn), 'learn')
     return {'the loss': described(learn.loss_func) + ", PyTorch's own", 'it lacks': 'decodes, which makes a class of a row of numbers'}, \
            f'{name}.loss_func = CrossEntropyLossFlat()\n{interp} = ClassificationInterpretation.from_learner({name})'
 
@@ -585,27 +648,25 @@ def model_not_made(case, match):
     return {'the model of the Learner': described(learn.model)}, new_learner(case, 'vision_learner')
 
 def one_channel(case, match):
+    if learner_of(case) is None: return None
     weight, came, wants, gets = match.groups()
     facts = {'the layer': f'weights {weight}', 'what came': f'{came}, {gets} channel{"s"*(gets != "1")}', 'what it wants': f'{wants} channels'}
     if (gets, wants) == ('1', '3'): return facts, batch_change(case, '.expand(-1, 3, -1, -1)')
     if wants == '1': return facts, batch_change(case, '.mean(dim=1, keepdim=True)')
-    return facts, f'nn.Conv2d({gets}, …)   # the first layer has to fit the pictures'.replace('…', weight.split(',')[0].strip('['))
+    return facts, f'# the first layer of the model has to be made for {gets} channels'
 
 def linear_size(case, match):
     rows, gets, wants, out = map(int, match.groups())
     layer, came = case.find('self', 'Linear'), case.find('input')
     facts = {'the layer': f'Linear, {wants} numbers in, {out} out', 'what came': described(came), 'in a row': str(gets)}
-    learn = learner_of(case)
-    model = getattr(learn, 'model', None)
-    name = next((name for name, module in model.named_modules() if module is layer), '') if model is not None else ''
-    place = ''.join(f'[{part}]' if part.isdigit() else f'.{part}' for part in name.split('.'))
-    if came is not None and came.ndim > 2: # pictures, not rows of numbers
-        flat = came[0].numel()
-        return facts, f'{name_of_learner(case)}.model{place} = nn.Sequential(nn.Flatten(), nn.Linear({flat}, {out}))'
-    return facts, f'{name_of_learner(case)}.model{place} = nn.Linear({gets}, {out})'
+    if came is None or layer is None: return None
+    new = f'nn.Linear({gets}, {out})' if came.ndim <= 2 else f'nn.Sequential(nn.Flatten(), nn.Linear({came[0].numel()}, {out}))' # pictures, not rows
+    change = layer_change(case, layer, new)
+    return (facts, change) if change else None
 
 def too_small(case, match):
     batch = next((xb[0] for learn in [learner_of(case)] if (xb := getattr(learn, 'xb', None))), None)
+    if batch is None: return None
     return {'pictures': described(batch), 'the complaint': shortened(match[0])}, new_loaders(case, item_tfms='Resize(224)')
 
 MODELS = [
@@ -620,7 +681,7 @@ MODELS = [
     Kind('a loss for yes or no', 'Binary cross-entropy wants a yes or no for each output; there is one class per picture.',
          'ValueError', r'Target size .* must be the same as input size', yes_no_loss, DOCS + 'losses.html'),
     Kind('a loss for numbers', 'A loss that compares numbers was given classes.',
-         'RuntimeError', r'The size of tensor a .* must match the size of tensor b', lambda case, m: (loss_facts(case), set_loss(case, 'CrossEntropyLossFlat()')), DOCS + 'losses.html', r'mse_loss|l1_loss|smooth_l1_loss|huber_loss'),
+         'RuntimeError', r'The size of tensor a .* must match the size of tensor b', numbers_loss, DOCS + 'losses.html', r'mse_loss|l1_loss|smooth_l1_loss|huber_loss'),
     Kind('a loss without parentheses', 'The class of the loss was given, not a loss: predictions end up as its settings.',
          'RuntimeError', 'Boolean value of Tensor with more than one value is ambiguous', loss_class, DOCS + 'losses.html', r'_do_one_batch'),
     Kind('a metric with parentheses', 'The metric was called when it should only be named.',
@@ -631,6 +692,8 @@ MODELS = [
          'TypeError', r"'str' object is not callable", metric_text, DOCS + 'metrics.html', r'learner\.accumulate'),
     Kind('a metric for another kind of labels', 'The metric compares number with number; predictions and targets have different counts.',
          'AssertionError', r'==:\s*\d+\s+\d+', metric_shape, DOCS + 'metrics.html', r'learner\.after_batch'),
+    Kind('a metric that compares rows with classes', 'A prediction is a row of numbers, one for each class. The metric compares it with the number of one class.',
+         'RuntimeError', r'The size of tensor a .* must match the size of tensor b', metric_of_rows, DOCS + 'metrics.html', r'learner\.accumulate'),
     Kind("scikit-learn's metric as it is", "scikit-learn's metrics want answers; fastai's predictions are a row of numbers per picture.",
          'ValueError', "Classification metrics can't handle a mix|multiclass-multioutput", metric_of_sklearn, DOCS + 'metrics.html'),
     Kind('a loss that can not be read back', "PyTorch's loss does not know how to turn predictions into classes; fastai's does.",
@@ -790,13 +853,23 @@ def learner_not_weights(case, match):
     return {'the file': described(Path(file)) if isinstance(file, str|Path) else '?', 'in it': 'a whole Learner, and torch.load only takes numbers unless told otherwise'}, \
            f'learn = load_learner({as_code(file)})   # a pickle runs code: only a file that you trust'
 
+def unused(
+    path: Path
+) -> Path: # 'model.pkl', 'model-2.pkl' and so on
+    "The path, or one beside it where no file is yet: a change must not write over what somebody has."
+    others = (path.with_name(f'{path.stem}-{n}{path.suffix}') for n in itertools.count(2))
+    return next(p for p in itertools.chain([path], others) if not p.exists())
+
 def damaged_model(case, match):
     file = next((case.find(name) for name in ('fname', 'file', 'f', 'name_or_buffer') if isinstance(case.find(name), str|Path)), None)
     if file is None or not Path(file).is_file(): return None
     start = open(file, 'rb').read(40)
     facts = {'the file': described(Path(file)), 'its size': f'{os.path.getsize(file):,} bytes', 'it begins with': shortened(str(start)[2:-1], 40)}
     if start.startswith(b'version https://git-lfs'): return facts | {'that is': 'a note of Git LFS, which stands for the real file'}, 'git lfs install\ngit lfs pull'
-    return facts, f'learn.export({str(file)!r})   # again, or copy or download it again, whole'
+    line, again = case.statement(), 'where it was made; or copy or download that file again, whole'
+    if not call_in(line, 'load_learner'): return facts, f'# save it again {again}\n{line}'
+    new = as_code(unused(Path(file).with_suffix('.pkl')))
+    return facts, f'learn.export(Path({new}).absolute())   # {again}\n' + mended(line, 'load_learner', _0=f'Path({new})')
 
 def other_head(case, match):
     here, there_ = learner_of(case), re.search(r'size mismatch for (\S+): copying a param with shape torch.Size\(\[(\d+)[^\]]*\]\) from checkpoint, the shape in current model is torch.Size\(\[(\d+)', case.message)
@@ -814,18 +887,19 @@ def no_model_file(case, match):
     return facts, mended(case.statement(), 'load|load_learner', _0=repr(name))
 
 def not_writable(case, match):
-    learn = learner_of(case)
-    path = next((Path(p) for p in (case.error.filename, getattr(learn, 'path', None)) if p), None)
+    if (learn := learner_of(case)) is None: return None
+    path = next((Path(p) for p in (case.error.filename, learn.path) if p), None)
     name = name_of_learner(case)
-    return {'the place': described(path), "the Learner's path": described(getattr(learn, 'path', None))}, \
+    return {'the place': described(path), "the Learner's path": described(learn.path)}, \
            f"import tempfile\n{name}.path = Path(tempfile.mkdtemp())   # or another folder that may be written to\n{case.statement()}"
 
 def disk_full(case, match):
     learn = learner_of(case)
     place = next((case.find(name) for name in ('fname', 'file', 'f') if isinstance(case.find(name), str|Path)), getattr(learn, 'path', Path('.')))
     folder = next(p for p in (Path(place).absolute(), *Path(place).absolute().parents) if p.is_dir())
-    return {'the place': without_folders(str(place)), 'free there': f'{shutil.disk_usage(folder).free//2**20:,} MiB', "free in your home folder": f'{shutil.disk_usage(Path.home()).free//2**20:,} MiB'}, \
-           f"import tempfile\n{name_of_learner(case)}.path = Path(tempfile.mkdtemp())   # or another disk with room\n" + re.sub(r"\((['\"]).*\1", "('model'", case.statement())
+    facts = {'the place': without_folders(str(place)), 'free there': f'{shutil.disk_usage(folder).free//2**20:,} MiB', "free in your home folder": f'{shutil.disk_usage(Path.home()).free//2**20:,} MiB'}
+    if learn is None: return facts, '# free some room there, or write to another disk'
+    return facts, f"import tempfile\n{name_of_learner(case)}.path = Path(tempfile.mkdtemp())   # or another disk with room\n" + re.sub(r"\((['\"]).*\1", "('model'", case.statement())
 
 SAVING = [
     Kind('a lambda in an export', "Python's pickle stores a function by its name, and a lambda or a function inside another one has none.",
@@ -856,8 +930,7 @@ SAVING = [
 
 # %% ../../nbs/tools/failures.ipynb #cell-018
 def devices(case, match):
-    frame = case.entry()[0] if case.own else None
-    line, held = case.statement(), {**frame.f_globals, **frame.f_locals} if frame else {}
+    line, held = case.statement(), held_by_reader(case)
     named = {n: held[n] for n in dict.fromkeys(re.findall(r'[A-Za-z_]\w*', line)) if n in held and all(hasattr(held[n], a) for a in ('device', 'dtype', 'shape'))}
     layer = case.find('self', 'Module')
     weights = next((p for learn in (learner_of(case), held.get('learn')) if learn is not None for p in learn.model.parameters()), None)
@@ -904,9 +977,7 @@ def mps_not_there(case, match):
            'default_device(use=False)   # compute on the CPU, until macOS is new enough\n' + new_loaders(case)
 
 def mps_double(case, match):
-    line = case.statement()
-    frame = case.entry()[0] if case.own else None
-    held = {**frame.f_globals, **frame.f_locals} if frame else {}
+    line, held = case.statement(), held_by_reader(case)
     doubles = [n for n in dict.fromkeys(re.findall(r'[A-Za-z_]\w*', line)) if str(getattr(held.get(n), 'dtype', '')) in ('torch.float64', 'float64')]
     return {name: described(held[name]) for name in doubles} or {'the complaint': shortened(case.message)}, \
            ''.join(f'{name} = {name}.astype("float32")\n' if type(held[name]).__module__ == 'numpy' else f'{name} = {name}.float()\n' for name in doubles or []) + line
@@ -975,8 +1046,14 @@ def offline(case, match):
     return {'the address': address_of(case) or '?', 'what came of it': shortened(match[0])}, code
 
 def refused(case, match):
-    return {'the address': address_of(case) or getattr(case.error, 'url', '?'), 'the answer': match[0]}, \
-           "[name for name in dir(URLs) if name.isupper()]   # the addresses that fastai knows today"
+    asked = address_of(case) or getattr(case.error, 'url', '') or ''
+    facts = {'the address': asked or '?', 'the answer': match[0]}
+    known = getattr(sys.modules.get('fastai.data.external'), 'URLs', None)
+    if known is None or case.inside('untar_data') is None: return facts, ''
+    files = {value.split('/')[-1]: name for name, value in vars(known).items() if isinstance(value, str) and value.startswith('http')}
+    if not (close := difflib.get_close_matches(asked.split('/')[-1], files, n=1, cutoff=0.8)):
+        return facts, '[name for name in dir(URLs) if name.isupper()]   # the addresses that fastai knows today'
+    return facts | {'the closest that fastai knows': close[0]}, mended(case.statement(), 'untar_data', _0=f'URLs.{files[close[0]]}')
 
 def unmatched(case, match):
     return {'torch': version('torch'), 'torchvision': version('torchvision')}, 'pip install --upgrade --force-reinstall torch torchvision'
@@ -1061,10 +1138,10 @@ def unknown_keyword(case, match):
     if an_old_name(case, match) is not None: return None
     call = next((n for n in ast.walk(parsed(line)) if isinstance(n, ast.Call) and any(k.arg == keyword for k in n.keywords)), None)
     if call is None: return None
-    frame = case.entry()[0]
-    function = {**frame.f_globals, **frame.f_locals}.get(getattr(call.func, 'id', ''), None)
+    held = held_by_reader(case)
+    function = held.get(getattr(call.func, 'id', ''), None)
     if function is None and isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name):
-        function = getattr({**frame.f_globals, **frame.f_locals}.get(call.func.value.id), call.func.attr, None)
+        function = getattr(held.get(call.func.value.id), call.func.attr, None)
     try: names = list(inspect.signature(function).parameters)
     except (TypeError, ValueError): return None
     close = difflib.get_close_matches(keyword, names, n=1)
