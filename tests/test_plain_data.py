@@ -31,6 +31,28 @@ def test_what_a_twin_imports(path):
             assert node.level == 1 or (node.level == 0 and node.module.split(".")[0] in allowed), ast.unparse(node)
 
 
+def named_in_comments(path: Path) -> list[str]:
+    "What a twin says that it mirrors: `# fastai: Learner.freeze, Learner.unfreeze (why)`."
+    return [name for names in re.findall(r"# fastai: ([\w.]+(?:, [\w.]+)*)|; fastai: ([\w.]+)", path.read_text(encoding="utf-8"))
+            for name in ", ".join(filter(None, names)).split(", ")]
+
+
+@pytest.mark.parametrize("path", PLAIN, ids=lambda path: path.stem)
+def test_what_a_twin_says_it_mirrors_is_in_fastai(path):
+    import fastai.vision.all as everything
+    from fastai.vision import learner # its private names, too
+
+    names = named_in_comments(path)
+    assert names
+    for name in names:
+        first, *rest = name.split(".")
+        place = getattr(everything, first, None) or getattr(learner, first, None)
+        assert place is not None, f"fastai has no {name}"
+        for part in rest:
+            assert hasattr(place, part), f"fastai has no {name}"
+            place = getattr(place, part)
+
+
 WITHOUT_FASTAI = """
 import random, sys
 sys.modules['fastai'] = sys.modules['fastcore'] = None
@@ -186,7 +208,7 @@ LOADER_MISTAKES = {
     "hidden folders read": ("not name.startswith('.'))]", "True)]"),
     "classes not sorted": ("sorted({names[i] for i in rows[0]})", "sorted({names[i] for i in rows[0]}, reverse=True)"),
     "training cropped in the middle": ("return chance.random(), chance.random()", "return .5, .5"),
-    "height and width swapped": ("height, width = size", "width, height = size"),
+    "height and width swapped": ("height, width = (size,", "width, height = (size,"),
     "the dropped pictures not drawn for": ("for _ in order[len(self)*self.bs:]:", "for _ in []:"),
     "the trial picture forgotten": ("    loaders[0].where(random)", "    pass"),
     "resized with another filter": ("Resampling.BILINEAR", "Resampling.BICUBIC"),
@@ -338,6 +360,8 @@ GOOD = dict(train__a=3, train__b=3, valid__a=1, valid__b=1)
     (dict(train=1, train__a=2, train__b=2, valid__a=1), {}, "is not in a folder of a class"),
     (GOOD, dict(bs=64), "6 training pictures do not fill a batch of 64"),
     (GOOD, dict(bs=0), "bs is 0"),
+    (GOOD, dict(bs="4"), "a whole number of pictures, 1 or more; bs is '4'"),
+    (GOOD, dict(bs=4.0), r"bs is 4\.0"),
     (GOOD, dict(valid_pct=0), "valid_pct is a share"),
     (GOOD, dict(valid_pct=1.5), "valid_pct is a share"),
     (GOOD, dict(labels=[]), "no pictures in"),
@@ -346,6 +370,26 @@ def test_folders_that_teach_nothing(tmp_path, counts, options, told):
     with pytest.raises(ValueError, match=told) as e:
         plain_dataloaders(folder(tmp_path, **counts), **{"bs": 2, **options})
     assert "Traceback" not in str(e.value)
+
+
+def test_a_folder_that_is_none(tmp_path):
+    with pytest.raises(ValueError, match="There is no folder .*nowhere"):
+        plain_dataloaders(tmp_path / "nowhere")
+    (tmp_path / "file.txt").write_text("not a folder")
+    with pytest.raises(ValueError, match=r"file\.txt is a file, not a folder"):
+        plain_dataloaders(tmp_path / "file.txt")
+
+
+def test_a_size_of_one_number(zoo):
+    file = dataloaders.image_files(zoo / "valid")[0]
+    prove_equal(dataloaders.plain_image(file, 24), dataloaders.plain_image(file, (24, 24)))
+    one, two = (next(iter(plain_dataloaders(zoo, size=size, bs=4).valid)) for size in (24, (24, 24)))
+    prove_equal(list(one), list(two))
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 24 * 24, 2))
+    one, two = (predict.plain_predict(model, file, ["cat", "dog"], size=size) for size in (24, (24, 24)))
+    prove_equal(one.probabilities, two.probabilities)
+    x, drawn = torch.rand(2, 3, 30, 40), augmentation.draw_augmentation(2)
+    prove_equal(augmentation.plain_augment(x, drawn, 14), augmentation.plain_augment(x, drawn, (14, 14)))
 
 
 def test_pictures_that_can_not_be_used(tmp_path):
@@ -366,10 +410,23 @@ def test_pictures_that_can_not_be_used(tmp_path):
 def test_models_that_can_not_be_made():
     from torchvision.models import squeezenet1_1
 
-    with pytest.raises(ValueError, match="n_out is the number of classes"):
-        vision_model.plain_vision_model(squeezenet1_1, 1)
+    for n_out in (1, 0, None, "2", 2.0):
+        with pytest.raises(ValueError, match=f"n_out is the number of classes, 2 or more, not {n_out!r}"):
+            vision_model.plain_vision_model(squeezenet1_1, n_out)
     with pytest.raises(TypeError, match="not for SqueezeNet"):
         vision_model.plain_vision_model(lambda weights: squeezenet1_1(), 2)
+
+
+@pytest.mark.parametrize("model, told", [
+    (torch.nn.Linear(2, 2), "this is Linear"),
+    (torch.nn.Sequential(torch.nn.Linear(2, 2)), "this is Sequential of 1"),
+    (torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU()), "this is Sequential of 2"),
+    (None, "this is NoneType"),
+], ids=["layer", "one part", "body is a layer", "nothing"])
+def test_models_that_are_not_a_body_and_a_head(model, told):
+    for use in (vision_model.plain_groups, vision_model.plain_freeze):
+        with pytest.raises(TypeError, match=f"a body and a head.*{told}"):
+            use(model)
 
 
 def test_predictions_that_make_no_sense(digits):

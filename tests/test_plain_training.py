@@ -232,6 +232,19 @@ def test_bad_input_of_the_loop():
         plain_lr_find(linear(), batches(), num_it=5)
 
 
+def test_bad_input_of_fine_tune():
+    from easing_fastai.plain.fine_tune import plain_fine_tune
+
+    with pytest.raises(TypeError, match="a body and a head.*this is Linear"):
+        plain_fine_tune(nn.Linear(2, 2), batches(), batches())
+    model = nn.Sequential(nn.Sequential(nn.Flatten()), nn.Linear(4, 2))
+    with pytest.raises(ValueError, match="epochs and freeze_epochs are both 0"):
+        plain_fine_tune(model, batches(), batches(), 0, freeze_epochs=0)
+    with pytest.raises(ValueError, match="a cycle needs an epoch.*not -1"):
+        plain_fine_tune(model, batches(), batches(), -1, freeze_epochs=0)
+    assert len(plain_fine_tune(model, batches(), batches(), 0).losses) == 3 # only the body frozen is a training, too
+
+
 def test_a_loss_that_is_not_a_number_is_told_by_the_proof():
     from easing_fastai.plain.learner import plain_fit_one_cycle
     from easing_fastai.tools.prove import NotEqual, prove_equal

@@ -152,7 +152,7 @@ def light(
 def plain_augment(
     x: torch.Tensor, # pictures (n, channels, height, width) from 0 to 1, not normalised yet
     d: Drawn,        # for as many pictures, from `draw_augmentation`
-    size: tuple[int, int]|None = None # height and width of the new pictures; None: as before
+    size: int|tuple[int, int]|None = None # height and width of the new pictures, or both in one; None: as before
 ) -> torch.Tensor: # pictures from 0 to 1
     "The pictures, varied as drawn: `aug_transforms` of fastai."
     if len(d.flip) != len(x): raise ValueError(f'{len(x)} pictures, but numbers were drawn for {len(d.flip)}')
@@ -165,11 +165,11 @@ def plain_augment(
 def look_up(
     x: torch.Tensor, # pictures (n, channels, height, width)
     d: Drawn,        # for as many pictures
-    size: tuple[int, int]|None # height and width of the new ones; None: as before
+    size: int|tuple[int, int]|None # height and width of the new ones, or both in one; None: as before
 ) -> torch.Tensor: # pictures, moved
     "For each pixel of the new pictures, what the old ones have at the place where it comes from."
     n, channels, height, width = x.shape
-    size = size or (height, width)
+    size = (size, size) if isinstance(size, int) else size or (height, width)
     grid = F.affine_grid(affine_matrix(d, height, width).to(x.device), (n, channels, *size), align_corners=True)
     if d.training and d.warp_x is not None: grid = tilt(grid, tilt_matrix(d).to(x.device))
     shrink = min(height/size[1], width/2)/2

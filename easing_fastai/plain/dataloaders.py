@@ -10,6 +10,7 @@ __all__ = ['IMAGE_ENDINGS', 'IMAGENET_STATS', 'image_files', 'split_by_folder', 
 
 # %% ../../nbs/02b_plain_dataloaders.ipynb #cell-004
 import math, mimetypes, os, random
+from numbers import Integral
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,7 +50,7 @@ def split_by_folder(
 # %% ../../nbs/02b_plain_dataloaders.ipynb #cell-022
 def plain_image(
     file: Path,                        # a picture
-    size: tuple[int, int]|None = None, # height and width; None leaves the picture as it is
+    size: int|tuple[int, int]|None = None, # height and width, or both in one; None leaves the picture as it is
     method: str = 'crop',              # 'crop' cuts off what is too long, 'squish' distorts
     at: tuple[float, float] = (.5, .5) # which part a crop keeps: 0 is the left or the top, 1 the right or the bottom
 ) -> torch.Tensor: # (3, height, width), whole numbers from 0 to 255
@@ -58,7 +59,7 @@ def plain_image(
     except OSError as e: raise OSError(f'{file} cannot be opened as a picture: {e}') from e
     if method not in ('crop', 'squish'): raise ValueError(f"method is 'crop' or 'squish', not {method!r}")
     if size is not None:
-        height, width = size
+        height, width = (size, size) if isinstance(size, Integral) else size
         if method == 'crop':
             scale = min(image.width/width, image.height/height)
             w, h = int(scale*width), int(scale*height)
@@ -78,7 +79,7 @@ class PlainLoader:
         labels: list[int], # one for each, a position in the vocabulary
         bs: int,           # pictures in a batch
         shuffle: bool,     # for training: a new order in every pass, and no incomplete last batch
-        size: tuple[int, int]|None = None, # height and width; None leaves the pictures as they are
+        size: int|tuple[int, int]|None = None, # height and width, or both in one; None leaves the pictures as they are
         method: str = 'crop',              # how `plain_image` gets there
         stats: tuple|None = None,          # mean and standard deviation of each colour; None: not normalised
         workers: int = 0,                  # how many fastai has; matters only for where a crop lies
@@ -89,7 +90,7 @@ class PlainLoader:
         self.stats = stats and [torch.tensor(numbers, device=device).view(1, 3, 1, 1) for numbers in stats]
         self.rng = random.Random(random.randint(0, 2**32 - 1))        # fastai: DataLoader.__init__
 
-    def __len__(self):
+    def __len__(self): # fastai: DataLoader.__len__
         return len(self.files)//self.bs if self.shuffle else math.ceil(len(self.files)/self.bs)
 
     def __iter__(self):
@@ -170,7 +171,6 @@ def plain_dataloaders(
     if valid_pct is None and labels is None: rows = split_by_folder(files, train, valid)
     else: rows = split_at_random(len(files), .2 if valid_pct is None else valid_pct, seed)
     vocab = check(path, files, names, rows, bs)
-    if isinstance(size, int): size = (size, size)
     loaders = [PlainLoader([files[i] for i in part], [vocab.index(names[i]) for i in part], bs, shuffle,
                            size, method, stats, workers, device)
                for part, shuffle in zip(rows, (True, False))]
@@ -186,6 +186,7 @@ def check(
     bs: int            # pictures in a batch
 ) -> list: # the vocabulary: the labels of the training pictures, sorted
     "Raises ValueError if there is nothing to learn from."
+    if not Path(path).is_dir(): raise ValueError(f'{path} is a file, not a folder' if Path(path).exists() else f'There is no folder {path}')
     if not files: raise ValueError(f'There are no pictures in {path}')
     for what, part in zip(('to train on', 'to validate with'), rows):
         if not part: raise ValueError(f'{path} has {len(files):,} pictures, but none {what}')
@@ -193,6 +194,6 @@ def check(
     if len(vocab) == 1: raise ValueError(f'All training pictures in {path} are {vocab[0]!r}: there is nothing to tell apart')
     if strange := sorted({names[i] for i in rows[1]} - set(vocab)):
         raise ValueError(f'{strange[0]!r} is a class to validate with, but none to train on: those are {vocab}')
-    if bs < 1: raise ValueError(f'a batch has one picture at least; bs is {bs}')
+    if not isinstance(bs, Integral) or bs < 1: raise ValueError(f'a batch has a whole number of pictures, 1 or more; bs is {bs!r}')
     if bs > len(rows[0]): raise ValueError(f'{len(rows[0]):,} training pictures do not fill a batch of {bs}; take a smaller bs')
     return vocab

@@ -35,25 +35,25 @@ def plain_fine_tune(
     metrics: tuple = (plain_accuracy,), # scores, labels -> number
 ) -> Training: # of both cycles, one after the other
     "Trains the head, then everything: `Learner.fine_tune`."
+    if epochs == freeze_epochs == 0: raise ValueError('epochs and freeze_epochs are both 0, and nothing would be trained')
     groups, device, both = plain_groups(model), next(model.parameters()).device, Training()
     stages = ((plain_freeze,   freeze_epochs, slice(base_lr),                      0.99,      25.),
               (plain_unfreeze, epochs,        slice(base_lr/2/lr_mult, base_lr/2), pct_start, div))
-    for freeze_or_not, n_epochs, lr, climb, start in stages:
+    for freeze_or_not, n_epochs, lr, climb, start in stages:                 # fastai: Learner.fit_one_cycle
         if n_epochs == 0: continue
-        freeze_or_not(model)
-        opt = optimizer(parameter_groups(model, groups, wd, wd_bn_bias)) # a new one: its averages begin at 0
+        freeze_or_not(model)                                                 # fastai: Learner.freeze, Learner.unfreeze
+        opt, training = optimizer(parameter_groups(model, groups, wd, wd_bn_bias)), Training() # fastai: Optimizer.clear_state
         cycle = iter(plain_one_cycle(n_epochs, at_least_one(train), spread(lr, len(groups)), climb, start, div_final, moms))
-        training = Training()
-        for _ in range(n_epochs):
-            model.train()
-            for x, y in on_device(train, device):
-                rates, mom = next(cycle)
+        for _ in range(n_epochs):                                            # fastai: Learner._do_fit
+            model.train()                                                    # fastai: TrainEvalCallback.before_train
+            for x, y in on_device(train, device):                            # fastai: Learner.all_batches
+                rates, mom = next(cycle)                                     # fastai: ParamScheduler.before_batch
                 for half in opt.param_groups: half.update(lr=rates[half['layer_group']], betas=(mom, half['betas'][1]))
-                loss = loss_func(model(x), y)
-                loss.backward()
-                opt.step()
+                loss = loss_func(model(x), y)                                # fastai: Learner._do_one_batch
+                loss.backward()                                              # fastai: Learner._backward
+                opt.step()                                                   # fastai: Learner._step
                 opt.zero_grad()
-                training.note(loss, rates, mom)
+                training.note(loss, rates, mom)                              # fastai: Recorder.after_batch
             training.table.append([training.smoothed[-1], *plain_validate(model, valid, loss_func, metrics)])
         both += training
     return both

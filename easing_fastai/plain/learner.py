@@ -33,16 +33,16 @@ def plain_one_cycle(
     if n_epochs < 1 or n_batches < 1: raise ValueError(f'a cycle needs an epoch and a batch at least, not {n_epochs} and {n_batches}')
     if not 0 <= pct_start <= 1: raise ValueError(f'pct_start is a share, from 0 to 1, not {pct_start}')
     peaks = list(lr_max) if isinstance(lr_max, (list, tuple)) else [lr_max]
-    turns = torch.tensor([0, pct_start, 1 - pct_start]).cumsum(0)    # float32, as in `combine_scheds`
+    turns = torch.tensor([0, pct_start, 1 - pct_start]).cumsum(0)    # fastai: combine_scheds (float32)
     schedule = []
     for epoch in range(n_epochs):
-        position = epoch/n_epochs                                    # `before_train`
+        position = epoch/n_epochs                                    # fastai: TrainEvalCallback.before_train
         for _ in range(n_batches):
             phase = min(int((position >= turns).sum()) - 1, 1)       # 0: up, 1: down
             share = ((position - turns[phase])/(turns[phase+1] - turns[phase])).item()
             rates = [between(*((peak/div, peak), (peak, peak/div_final))[phase], share) for peak in peaks]
-            schedule.append((rates, between(*moms[phase:phase+2], share)))
-            position += 1/(n_batches*n_epochs)                       # `after_batch`: added up, rounding and all
+            schedule.append((rates, between(*moms[phase:phase+2], share)))   # fastai: ParamScheduler.before_batch
+            position += 1/(n_batches*n_epochs)                       # fastai: TrainEvalCallback.after_batch (added up, rounding and all)
     return schedule
 
 def between(
@@ -64,15 +64,15 @@ class PlainAdam(torch.optim.Optimizer):
         for group in self.param_groups:
             lr, wd, eps, (mom, sqr_mom) = group['lr'], group['weight_decay'], group['eps'], group['betas']
             for p in group['params']:
-                if p.grad is None: continue                                              # frozen
+                if p.grad is None: continue                                              # fastai: Optimizer.all_params (frozen)
                 state = self.state[p]
                 if not state: state.update(step=0, avg=torch.zeros_like(p), sqr_avg=torch.zeros_like(p))
-                state['step'] += 1
-                if wd != 0: p.mul_(1 - lr*wd)                                            # `weight_decay`
-                state['avg'].mul_(mom).add_(p.grad, alpha=1-mom)                         # `average_grad`
-                state['sqr_avg'].mul_(sqr_mom).addcmul_(p.grad, p.grad, value=1-sqr_mom) # `average_sqr_grad`
-                debias1, debias2 = ((1-m)*(1 - m**state['step'])/(1-m) for m in (mom, sqr_mom))
-                p.addcdiv_(state['avg'], (state['sqr_avg']/debias2).sqrt() + eps, value=-lr/debias1)
+                state['step'] += 1                                                       # fastai: step_stat
+                if wd != 0: p.mul_(1 - lr*wd)                                            # fastai: weight_decay
+                state['avg'].mul_(mom).add_(p.grad, alpha=1-mom)                         # fastai: average_grad
+                state['sqr_avg'].mul_(sqr_mom).addcmul_(p.grad, p.grad, value=1-sqr_mom) # fastai: average_sqr_grad
+                debias1, debias2 = ((1-m)*(1 - m**state['step'])/(1-m) for m in (mom, sqr_mom)) # fastai: debias
+                p.addcdiv_(state['avg'], (state['sqr_avg']/debias2).sqrt() + eps, value=-lr/debias1) # fastai: adam_step
 
 # %% ../../nbs/03b_plain_learner.ipynb #cell-024
 def parameter_groups(
@@ -82,16 +82,16 @@ def parameter_groups(
     wd_bn_bias: bool = False,   # decay BatchNorm and biases, too
 ) -> list[dict]: # `layer_group` tells which one
     "What a torch optimizer wants: each layer group twice, with weight decay and (BatchNorm and biases) without."
-    if groups is None: groups = [[p for p in model.parameters() if p.requires_grad]]
+    if groups is None: groups = [[p for p in model.parameters() if p.requires_grad]] # fastai: trainable_params
     if not any(groups): raise ValueError('the model has no parameters that train: is all of it frozen?')
     check_groups(model, groups)
     exempt = set() if wd_bn_bias else {id(p) for m in model.modules() for name, p in m.named_parameters(recurse=False)
-                                       if name == 'bias' or isinstance(m, NORMS)}
+                                       if name == 'bias' or isinstance(m, NORMS)} # fastai: norm_bias_params
     halves = [dict(params=[p for p in group if (id(p) in exempt) == is_exempt], weight_decay=0. if is_exempt else wd, layer_group=i)
-              for i, group in enumerate(groups) for is_exempt in (False, True)]
+              for i, group in enumerate(groups) for is_exempt in (False, True)] # fastai: Learner.create_opt (do_wd)
     return [half for half in halves if half['params']]
 
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d, nn.LayerNorm)
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d, nn.LayerNorm) # fastai: norm_types
 
 def check_groups(
     model: nn.Module, # to be trained
@@ -116,9 +116,9 @@ class Training:
 
     def note(self, loss: torch.Tensor, rates: list, mom: float):
         "Adds a batch."
-        self.running = torch.lerp(loss.detach().cpu(), getattr(self, 'running', torch.tensor(0.)), 0.98)
+        self.running = torch.lerp(loss.detach().cpu(), getattr(self, 'running', torch.tensor(0.)), 0.98) # fastai: AvgSmoothLoss.accumulate
         self.losses.append(loss.item())
-        self.smoothed.append((self.running/(1 - 0.98**len(self.losses))).item())
+        self.smoothed.append((self.running/(1 - 0.98**len(self.losses))).item()) # fastai: AvgSmoothLoss.value
         self.rates.append(rates)
         self.momentum.append(mom)
 
@@ -131,7 +131,7 @@ def plain_accuracy(
     y: torch.Tensor,      # (n,)
 ) -> torch.Tensor: # 0 to 1
     "Share of right answers."
-    return (scores.argmax(dim=-1) == y).float().mean()
+    return (scores.argmax(dim=-1) == y).float().mean() # fastai: accuracy
 
 @torch.no_grad()
 def plain_validate(
@@ -141,14 +141,14 @@ def plain_validate(
     metrics: tuple = (plain_accuracy,), # scores, labels -> number
 ) -> list[float]: # the loss and each metric
     "Means over all batches: `Learner.validate`."
-    model.eval()
+    model.eval()                                                            # fastai: TrainEvalCallback.before_validate
     device, n, totals = next(model.parameters()).device, 0, [0.]*(1 + len(metrics))
-    for x, y in on_device(batches, device):
-        scores = model(x)
-        totals = [total + f(scores, y).cpu()*len(y) for total, f in zip(totals, (loss_func, *metrics))]
+    for x, y in on_device(batches, device):                                 # fastai: Learner.all_batches
+        scores = model(x)                                                   # fastai: Learner._do_one_batch
+        totals = [total + f(scores, y).cpu()*len(y) for total, f in zip(totals, (loss_func, *metrics))] # fastai: AvgMetric.accumulate
         n += len(y)
     if n == 0: raise ValueError('there is nothing to validate with: no batches')
-    return [(total/n).item() for total in totals]
+    return [(total/n).item() for total in totals]                           # fastai: AvgMetric.value
 
 # %% ../../nbs/03b_plain_learner.ipynb #cell-031
 def plain_fit_one_cycle(
@@ -168,16 +168,16 @@ def plain_fit_one_cycle(
     halves = parameter_groups(model, groups, wd)
     optimizer, device, training = optimizer(halves), next(model.parameters()).device, Training()
     steps = iter(plain_one_cycle(n_epochs, at_least_one(train), spread(lr_max, len(groups or [1])), **cycle))
-    for _ in range(n_epochs):
-        model.train()
-        for x, y in on_device(train, device):
-            rates, mom = next(steps)
+    for _ in range(n_epochs):                                      # fastai: Learner._do_fit
+        model.train()                                              # fastai: TrainEvalCallback.before_train
+        for x, y in on_device(train, device):                      # fastai: Learner.all_batches
+            rates, mom = next(steps)                               # fastai: ParamScheduler.before_batch
             for half in optimizer.param_groups: half.update(lr=rates[half['layer_group']], betas=(mom, half['betas'][1]))
-            loss = loss_func(model(x), y)
-            loss.backward()
-            optimizer.step()
+            loss = loss_func(model(x), y)                          # fastai: Learner._do_one_batch
+            loss.backward()                                        # fastai: Learner._backward
+            optimizer.step()                                       # fastai: Learner._step
             optimizer.zero_grad()
-            training.note(loss, rates, mom)
+            training.note(loss, rates, mom)                        # fastai: Recorder.after_batch
         training.table.append([training.smoothed[-1], *plain_validate(model, valid, loss_func, metrics)])
     return training
 
@@ -197,15 +197,15 @@ def on_device(
     for x, y in batches:
         if not x.is_floating_point():
             raise ValueError(f'the pictures are whole numbers ({x.dtype}), and the model computes with fractions: x.float()/255')
-        yield x.to(device), y.to(device)
+        yield x.to(device), y.to(device) # fastai: Learner._set_device
 
 def spread(
     lr: float|slice|list, # a number: for all; slice(b): b for the last, a tenth for the others; slice(a, b): from a to b
     n_groups: int,        # layer groups
 ) -> list[float]: # one for each group
-    "Learning rates of the layer groups: `set_hyper` of fastai."
+    "Learning rates of the layer groups: `Optimizer.set_hyper` of fastai."
     if isinstance(lr, slice) and lr.start:
-        step = (lr.stop/lr.start)**(1/max(n_groups - 1, 1))
+        step = (lr.stop/lr.start)**(1/max(n_groups - 1, 1)) # fastai: even_mults
         rates = [lr.start*step**i for i in range(n_groups)] if n_groups > 1 else [lr.stop]
     elif isinstance(lr, slice): rates = [lr.stop/10]*(n_groups - 1) + [lr.stop]
     else: rates = list(lr) if isinstance(lr, (list, tuple)) else [lr]*n_groups
@@ -224,20 +224,20 @@ def plain_lr_find(
 ) -> tuple[float, list, list]: # the suggestion, the rates, the smoothed losses
     "Trains with ever larger rates until the loss explodes: `Learner.lr_find`."
     at_least_one(train)
-    before, training = deepcopy(model.state_dict()), Training()
+    before, training = deepcopy(model.state_dict()), Training() # fastai: LRFinder.before_fit
     optimizer, device = PlainAdam(parameter_groups(model, wd=wd)), next(model.parameters()).device
     model.train()
     for x, y in on_device(endless(train, num_it), device):
-        lr = start_lr*(end_lr/start_lr)**(len(training.losses)/num_it)
+        lr = start_lr*(end_lr/start_lr)**(len(training.losses)/num_it)   # fastai: sched_exp
         for group in optimizer.param_groups: group['lr'] = lr
-        loss = loss_func(model(x), y)
+        loss = loss_func(model(x), y)                                    # fastai: Learner._do_one_batch
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
         training.note(loss, lr, 0.9)
-        if training.smoothed[-1] > 4*min(training.smoothed): break
-    model.load_state_dict(before)
-    part = slice(num_it//10, -5)
+        if training.smoothed[-1] > 4*min(training.smoothed): break       # fastai: LRFinder.after_batch
+    model.load_state_dict(before)                                        # fastai: LRFinder.after_fit
+    part = slice(num_it//10, -5)                                         # fastai: Learner.lr_find
     return longest_valley(training.rates[part], training.smoothed[part]), training.rates, training.smoothed
 
 def endless(
@@ -258,7 +258,7 @@ def longest_valley(
     "The rate half way down the longest fall."
     losses = losses[:next((i for i, loss in enumerate(losses) if math.isnan(loss)), None)]
     if not losses: raise ValueError('there are too few losses for a suggestion: take more steps (num_it), or a smaller start_lr if the loss exploded at once')
-    length = []  # of the longest falling sequence of losses that ends here
+    length = []  # of the longest falling sequence of losses that ends here; fastai: valley
     for i, loss in enumerate(losses): length.append(1 + max((length[j] for j in range(i) if loss < losses[j]), default=0))
     longest = max(length)
     end = length.index(longest)

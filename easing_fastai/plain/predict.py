@@ -29,20 +29,20 @@ def plain_predict(
     file: Path|str,                    # a picture
     vocab: list,                       # the classes
     stats: tuple|None = None,          # mean and standard deviation that the training pictures were normalised with
-    size: tuple[int, int]|None = None, # height and width that they had
+    size: int|tuple[int, int]|None = None, # height and width that they had, or both in one
     method: str = 'crop'               # and how they got there: 'crop' or 'squish'
 ) -> Answer:
     "What a model says about one picture, as `learn.predict` does."
     device = next(model.parameters()).device
-    x = plain_image(file, size, method)[None].to(device).float().div_(255)
+    x = plain_image(file, size, method)[None].to(device).float().div_(255) # fastai: IntToFloatTensor
     if stats:
         mean, std = (torch.tensor(numbers, device=device).view(1, 3, 1, 1) for numbers in stats)
-        x = (x - mean)/std
-    with torch.no_grad(): probabilities = model.eval()(x)[0].softmax(0)
+        x = (x - mean)/std # fastai: Normalize
+    with torch.no_grad(): probabilities = model.eval()(x)[0].softmax(0) # fastai: CrossEntropyLossFlat.activation
     if len(probabilities) != len(vocab):
         raise ValueError(f'the model has {len(probabilities)} outputs, and the vocabulary {len(vocab)} classes: {vocab}')
-    number = int(probabilities.argmax())
-    return Answer(vocab[number], number, probabilities.cpu())
+    number = int(probabilities.argmax()) # fastai: CrossEntropyLossFlat.decodes
+    return Answer(vocab[number], number, probabilities.cpu()) # fastai: Categorize.decodes
 
 # %% ../../nbs/06b_plain_predict.ipynb #cell-024
 class Result(NamedTuple):
@@ -58,13 +58,13 @@ def plain_results(
     n: int = 9          # at most so many
 ) -> list[Result]:
     "What `learn.show_results` shows, the same pictures from the same seed."
-    rng = random.Random(random.randint(0, 2**32 - 1))             # a loader is built,
-    rng = random.Random(rng.randint(0, 2**32 - 1))                # it begins a pass,
-    order = rng.sample(range(len(valid.files)), len(valid.files)) # and puts the pictures in order
+    rng = random.Random(random.randint(0, 2**32 - 1))             # fastai: DataLoader.__init__ (DataLoader.new builds one)
+    rng = random.Random(rng.randint(0, 2**32 - 1))                # fastai: DataLoader.randomize (a pass begins)
+    order = rng.sample(range(len(valid.files)), len(valid.files)) # fastai: DataLoader.shuffle_fn
     torch.empty((), dtype=torch.int64).random_()                  # PyTorch draws for its workers
-    x, y = valid.batch(order[:valid.bs], random)
+    x, y = valid.batch(order[:valid.bs], random)                  # fastai: DataLoader.one_batch
     device = next(model.parameters()).device
-    with torch.no_grad(): said = model.eval()(x.to(device)).argmax(1)
-    if valid.stats: x = x*valid.stats[1] + valid.stats[0]         # the way back from normalising,
-    pictures = (x.clamp(0, 1)*255).long().cpu()                   # and from fractions to bytes
+    with torch.no_grad(): said = model.eval()(x.to(device)).argmax(1) # fastai: Learner.get_preds
+    if valid.stats: x = x*valid.stats[1] + valid.stats[0]         # fastai: Normalize.decodes
+    pictures = (x.clamp(0, 1)*255).long().cpu()                   # fastai: IntToFloatTensor.decodes
     return [Result(pictures[i], vocab[y[i]], vocab[said[i]]) for i in range(min(n, len(y)))]

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 
 # %% auto #0
-__all__ = ['END', 'several', 'Proof', 'NotEqual', 'bits', 'compare_tensors', 'place', 'as_parts', 'is_single', 'kind', 'compare',
-           'check_keys', 'pairs_of_batches', 'prove_equal', 'largest_distance']
+__all__ = ['END', 'several', 'Proof', 'NotEqual', 'bits', 'compare_tensors', 'place', 'as_parts', 'both_as_parts', 'is_single',
+           'kind', 'compare', 'check_keys', 'pairs_of_batches', 'prove_equal', 'largest_distance']
 
 # %% ../../nbs/tools/prove.ipynb #cell-003
 import numpy as np
@@ -68,7 +68,7 @@ def bits(
     t: torch.Tensor # of any dtype
 ) -> torch.Tensor: # whole numbers
     "What the numbers of a tensor are stored as."
-    if t.is_complex(): t = torch.view_as_real(t)
+    if t.is_complex(): t = torch.view_as_real(t.resolve_conj())
     if not t.is_floating_point(): return t
     return t.contiguous().view({1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[t.element_size()])
 
@@ -85,7 +85,7 @@ def compare_tensors(
         if what == 'shape': one, other = tuple(one), tuple(other)
         if one != other: raise NotEqual(f'{what} {one} against {other}', where, one, other)
     exact = tolerance == 0 or not a.is_floating_point()
-    if a.is_floating_point() and bool((a.isnan() & b.isnan()).any()):
+    if (a.is_floating_point() or a.is_complex()) and bool((a.isnan() & b.isnan()).any()):
         raise NotEqual('both are NaN, not a number. Two failed computations prove nothing', place(where, a.isnan() & b.isnan()), a, b)
     differ = bits(a) != bits(b)
     if a.is_complex(): differ = differ.any(-1)
@@ -126,6 +126,21 @@ def as_parts(
     if isinstance(x, Iterable): return iter(x)
     raise TypeError(f'prove_equal compares models, state dicts, tensors, numbers, lists and loaders of them, not {type(x).__name__}')
 
+def both_as_parts(
+    a,         # anything `prove_equal` compares
+    b,         # the same
+    where: str # what they are part of, for the error
+) -> tuple: # the two, in the forms of `as_parts`
+    "Both in one of five forms; raises an error if these can't be compared."
+    a, b = as_parts(a), as_parts(b)
+    if a is b and isinstance(a, Iterator):
+        raise ValueError('both are the same iterator, so each batch would be compared with the next one. Make two loaders, or keep the batches in a list')
+    for x in (a, b):
+        if isinstance(x, torch.Tensor) and (x.is_meta or x.is_nested or x.is_quantized or x.layout != torch.strided):
+            told = f'only ordinary tensors can be compared, not sparse, quantized, nested or meta ones; this is {x.dtype}, {x.layout}, on {x.device}'
+            raise TypeError(f'{where}: {told}' if where else told)
+    return a, b
+
 def is_single(
     x # anything
 ) -> bool:
@@ -150,7 +165,7 @@ def compare(
     seen: Counter     # counts the tensors, numbers and batches compared
 ) -> float: # the largest distance
     "Raises `NotEqual` at the first difference."
-    a, b = as_parts(a), as_parts(b)
+    a, b = both_as_parts(a, b, where)
     def both(form): return isinstance(a, form) and isinstance(b, form)
     def inside(name): return f'{where}, {name}' if where else name
     if is_single(a) and is_single(b): # losses may be kept as floats or as tensors
@@ -221,7 +236,7 @@ def largest_distance(
     b  # the same, on any device
 ) -> float: # infinite if one of two numbers is NaN
     "How far the two numbers are apart that are farthest apart."
-    a, b = as_parts(a), as_parts(b)
+    a, b = both_as_parts(a, b, '')
     if isinstance(a, dict) and isinstance(b, dict): check_keys(a, b, '')
     if isinstance(a, dict) and isinstance(b, dict): pairs = [(a[key], b[key]) for key in a]
     elif isinstance(a, (list, Iterator)) and isinstance(b, (list, Iterator)): pairs = list(zip(a, b, strict=True))
