@@ -86,7 +86,7 @@ def test_accuracy_on_mnist_sample(mnist_home):
     assert len(right) == 3 and min(right) >= 0.994, right
 
 
-@pytest.mark.real
 def test_accuracy_on_the_offline_digits(digits):
+    "The median of five seeds; how long a run takes is told in nbs/tools/pretrained.ipynb."
     right = sorted(accuracies(5))
     assert len(right) == 5 and right[2] >= 0.98, right
