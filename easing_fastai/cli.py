@@ -6,10 +6,10 @@ Docs: https://easing-fastai.github.io/easing_fastai/cli.html.md"""
 
 # %% auto #0
 __all__ = ['app', 'console', 'fail', 'need', 'doctor', 'download', 'chosen_chapters', 'new_folder', 'show_runs', 'run', 'lab',
-           'bars', 'check', 'train', 'predict', 'bench', 'silence_helpers', 'show_table', 'main']
+           'bars', 'check', 'train', 'predict', 'bench', 'why_not_writable', 'silence_helpers', 'show_table', 'main']
 
 # %% ../nbs/cli.ipynb #cell-003
-import os, shutil, subprocess, sys, time, warnings
+import os, shutil, subprocess, sys, tempfile, time, warnings
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -45,7 +45,9 @@ def doctor():
     "Say whether this machine is ready, and what to type where it is not."
     from easing_fastai.environment import check_environment
     with console.status('Looking at this machine'): report = check_environment()
-    console.print(report)
+    table = report.__rich__()
+    table.columns[1].no_wrap = True # names of packages stay whole, to be typed
+    console.print(table)
     if not report.ok: fail('Training can not work yet. The rows with ✗ say what to do.')
     console.print('Ready.')
 
@@ -73,10 +75,13 @@ def chosen_chapters(
     from easing_fastai.tools.pages import chapters
     there = chapters()
     numbers = {number.lstrip('0') or '0': number for number in there}
-    wanted = {numbers.get(name.split('_')[0].lstrip('0') or '0', name): name for name in asked}
-    for number, name in wanted.items():
-        if number not in there or '_' in name and name.removesuffix('.ipynb') != there[number].stem:
-            fail(f'There is no chapter {name}. There are: {", ".join(path.stem for path in there.values())}', 2)
+    wanted = set()
+    for name in asked:
+        typed = name.split('_')[0]
+        number = numbers.get(typed.lstrip('0') or typed[-1:]) # the last zero counts
+        if not number or '_' in name and name.removesuffix('.ipynb') != there[number].stem:
+            fail(f'There is no chapter {name or repr(name)}. There are: {", ".join(path.stem for path in there.values())}', 2)
+        wanted.add(number)
     return [path for number, path in there.items() if not wanted or number in wanted]
 
 def new_folder(
@@ -111,21 +116,21 @@ def run(
     "Execute chapters from top to bottom and make pages of them to read."
     need('nbclient', 'nbconvert', 'ipykernel')
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-    from easing_fastai.tools.pages import nbformat, run_chapter, write_pages
+    from easing_fastai.tools.pages import KernelError, nbformat, run_chapter, write_pages
     paths, runs = chosen_chapters(chapter), []
     folder, setup = new_folder(out), f'Run on {time.strftime("%d %B %Y, %H:%M")}'
     columns = TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TextColumn('cells'), TimeElapsedColumn()
     try:
-        with Progress(*columns, console=console) as progress:
-            for path in paths:
-                task = progress.add_task(path.stem, total=len(nbformat.read(path, as_version=4).cells))
-                runs.append(run_chapter(path, folder, on_cell=lambda number: progress.update(task, completed=number)))
-                progress.update(task, completed=progress.tasks[task].total)
-        write_pages(runs, folder, setup)
+        try:
+            with Progress(*columns, console=console) as progress:
+                for path in paths:
+                    task = progress.add_task(path.stem, total=len(nbformat.read(path, as_version=4).cells))
+                    runs.append(run_chapter(path, folder, on_cell=lambda number: progress.update(task, completed=number)))
+                    progress.update(task, completed=progress.tasks[task].total)
+        finally: write_pages(runs, folder, setup) # also of the chapters before one that could not be run
+    except KernelError as e: fail(str(e))
     except OSError as e: fail(f'The pages could not be written to {folder}: {e.strerror}. Choose another place with --out.')
-    except KeyboardInterrupt:
-        write_pages(runs, folder, setup)
-        fail(f'Stopped. The chapters that were done: {folder/"index.html"}', 130)
+    except KeyboardInterrupt: fail(f'Stopped. The chapters that were done: {folder/"index.html"}', 130)
     show_runs(runs)
     console.print(f'To read: {folder/"index.html"}', highlight=False, soft_wrap=True)
     if any(run.error for run in runs): raise typer.Exit(1)
@@ -141,10 +146,10 @@ def lab(
     from easing_fastai.tools.files import built_in_one_step, for_people
     from easing_fastai.tools.pages import notebooks_folder
     folder = folder.expanduser().absolute()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        fail(f'{for_people(folder)} is there already, and nothing of yours is overwritten. Choose a new folder: '
-             f'easing-fastai lab FOLDER. To go on working in this one: jupyter lab "{folder}"')
     try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            fail(f'{for_people(folder)} is there already, and nothing of yours is overwritten. Choose a new folder: '
+                 f'easing-fastai lab FOLDER. To go on working in this one: jupyter lab "{folder}"')
         if folder.exists(): folder.rmdir() # it is empty
         with built_in_one_step(folder) as work:
             shutil.copytree(notebooks_folder(), work, ignore=shutil.ignore_patterns('_*', '.*', '*.yml', '*.lua', '*.css', '*.qmd', '*.svg', '*.png', '*.json', '*.txt'))
@@ -182,7 +187,7 @@ def train(
     epochs: Annotated[int, typer.Option(min=1, help='Rounds through the pictures, after one in which only the new head learns.')] = 5,
     arch: Annotated[str, typer.Option(help="A network of torchvision, as resnet34. By default ResNet-18, or the package's own if that can not be had.", show_default=False)] = '',
     out: Annotated[Path, typer.Option(help='The folder of the model. A model that is there is replaced.')] = Path('easing-fastai-model'),
-    seed: Annotated[int, typer.Option(help='Decides everything random: the same seed, the same model on the same computer.')] = 42,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help='Decides everything random: the same seed, the same model on the same computer.')] = 42,
 ):
     "Make a model of a folder of pictures: guess the labels, fine-tune, write a report."
     from easing_fastai.environment import best_device
@@ -190,7 +195,7 @@ def train(
     from easing_fastai.tools.layout import FolderError, shown
     from easing_fastai.tools.processes import ProcessLost
     from easing_fastai.tools.training import train as train_on
-    out, before = out.expanduser(), out.expanduser().exists()
+    out, before = out.expanduser(), os.path.exists(out.expanduser()) # False where one may not look, too
     where = shown(for_people(out))
     best_device() # where fastai would choose one that does not work, this sets it right
     try:
@@ -228,6 +233,7 @@ def predict(
                 shares = ', '.join(f'{shown(label)} {share:.1%}' for label, share in list(answer.items())[:5]) + (' …' if len(answer) > 5 else '')
                 table.add_row(escape(shown(file)), escape(shown(next(iter(answer)))), escape(shares))
     except ModelError as e: fail(str(e))
+    except OSError as e: fail(f'{shown(e.filename or model)} can not be read: {e.strerror or e}.')
     except KeyboardInterrupt: fail('Stopped.', 130)
     if table.rows: console.print(table)
     for message in refused: Console(stderr=True).print(f'[bold red]✗[/] {escape(message)}', highlight=False, soft_wrap=True)
@@ -237,15 +243,15 @@ def predict(
 @app.command()
 def bench(
     epochs: Annotated[int, typer.Option(min=1, help='As in fine_tune(EPOCHS); one frozen epoch comes before.')] = 1,
-    repeats: Annotated[int, typer.Option(min=1, help='Each with another seed; the median counts.')] = 3,
+    repeats: Annotated[int, typer.Option(min=1, help='Each with another seed; the median counts. Each trains once in every way: all together take minutes.')] = 5,
     large: Annotated[bool, typer.Option(help='ResNet-18 too: several times as long.')] = False,
     tricks: Annotated[bool, typer.Option(help='Try channels last, bf16 and torch.compile too.')] = False,
     out: Annotated[Path, typer.Option(help='The picture to write.')] = Path('easing-fastai-bench.png'),
 ):
     "Compare ways to train on this machine: a table, and a bar chart as a picture."
     out = out.expanduser()
-    if out.suffix.lower() != '.png' and not out.is_dir(): fail(f'The picture is a PNG, so name it so: --out {out.with_suffix(".png")}', 2)
-    if out.is_dir() or not os.access(out.absolute().parent, os.W_OK): fail(f'Nothing can be written to {out}. Choose another place with --out.')
+    if why := why_not_writable(out): fail(f'The picture could not be written to {out}: {why}. Choose another place with --out.')
+    if out.suffix.lower() != '.png': fail(f'The picture is a PNG, so name it so: --out {out.with_suffix(".png")}', 2)
     from easing_fastai.tools.assets import mnist_sample
     with console.status('Getting the pictures'): path = mnist_sample()
     from easing_fastai.tools.bench import compare, networks, save_summary, summary, this_machine, try_tricks
@@ -261,10 +267,21 @@ def bench(
         if tricks:
             with console.status('Trying tricks; compiling takes a while'): tried = try_tricks(digits_resnet18, compiled=True)
             show_table(tried.reset_index(names='trick'), 'A training step')
-        save_summary(table, out, f'{path.name}; {this_machine()}')
+        try: save_summary(table, out, f'{path.name}; {this_machine()}')
+        except OSError as e: fail(f'The picture could not be written to {out}: {e.strerror or e}. Choose another place with --out.')
     except KeyboardInterrupt: fail('Stopped. Nothing was written.', 130)
-    except OSError as e: fail(f'The picture could not be written to {out}: {e.strerror or e}. Choose another place with --out.')
+    except OSError as e: fail(f'The training stopped: {e}. Nothing was written. What may be wrong with this machine or its data: easing-fastai doctor')
     console.print(f'Bar chart: {out}', highlight=False, soft_wrap=True)
+
+def why_not_writable(
+    file: Path # to be written later; what is there may be replaced
+) -> str: # empty if nothing speaks against it
+    "Why a picture can't be written; tried with as many bytes as it may have."
+    try:
+        if file.is_dir(): return 'it is a folder'
+        with tempfile.NamedTemporaryFile(prefix=f'.{file.name}-', dir=file.absolute().parent) as trial: trial.write(bytes(200_000))
+    except OSError as e: return e.strerror or str(e)
+    return ''
 
 def silence_helpers():
     "From here on, helper processes that lose this one say nothing: what happened is said here."

@@ -14,13 +14,14 @@ from pathlib import Path
 import numpy as np
 from fastai.vision.core import PILImage
 from PIL import Image, ImageFilter, ImageOps
+from .tools.own_digit import open_picture
 
 # %% ../nbs/06_show_results.ipynb #cell-041
 def like_mnist(
     file: str|Path|Image.Image # a picture of one digit: a photograph, a scan, a drawing
 ) -> PILImage: # 28×28, white on black, centred
     "The digit in any picture, in the form that MNIST's pictures have."
-    picture = file if isinstance(file, Image.Image) else Image.open(file)
+    picture = file if isinstance(file, Image.Image) else open_picture(file)
     picture = ImageOps.exif_transpose(picture).convert('RGBA')        # upright, as the telephone was held
     picture = Image.alpha_composite(Image.new('RGBA', picture.size, 'white'), picture) # transparent becomes white
     picture = ImageOps.contain(picture.convert('L'), (256, 256)).filter(ImageFilter.GaussianBlur(1.5)) # grey, less grain

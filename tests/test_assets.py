@@ -14,6 +14,7 @@ import pytest
 from conftest import REPO, start
 from easing_fastai.tools import assets, pretrained
 from easing_fastai.tools.assets import AssetError
+from easing_fastai.tools.machine import storage_findings
 
 FEW = {"train/3": 2, "train/7": 2, "valid/3": 1, "valid/7": 1}
 
@@ -33,8 +34,8 @@ def archive(folder: Path, counts: dict = FEW) -> bytes:
     for name, n in counts.items():
         (folder / "mnist_sample" / name).mkdir(parents=True)
         for i in range(n):
-            (folder / "mnist_sample" / name / f"{i}.png").write_bytes(b"a picture")
-    (folder / "mnist_sample" / "labels.csv").write_text("name,label\n")
+            (folder / "mnist_sample" / name / f"{i}.png").write_bytes(b"a picture" + assets.PNG_END)
+    (folder / "mnist_sample" / "labels.csv").write_text("name,label\n" + "a picture,0\n" * sum(counts.values()))
     with tarfile.open(folder / "a.tgz", "w:gz") as tar:
         tar.add(folder / "mnist_sample", "mnist_sample")
     return (folder / "a.tgz").read_bytes()
@@ -137,11 +138,19 @@ def test_a_changed_file_at_the_real_address_is_refused(data, server, monkeypatch
 def test_a_damaged_folder_is_noticed_and_kept(data):
     path = assets.make_digits_sample(data / "digits_sample")
     victim = next((path / "train" / "7").iterdir())
-    for harm in (lambda: victim.write_bytes(b""), victim.unlink):
+    for harm in (lambda: victim.write_bytes(victim.read_bytes()[:50]), lambda: victim.write_bytes(b""), victim.unlink):
         harm()
         with pytest.raises(AssetError, match="train/7 holds"):
             assets.mnist_sample()
     assert len(list((path / "train" / "7").iterdir())) == assets.N_IMAGES["digits_sample"]["train/7"] - 1
+
+
+@pytest.mark.parametrize("n_bytes", [0, 100])
+def test_labels_that_are_cut_off(data, n_bytes):
+    labels = assets.make_digits_sample(data / "digits_sample") / "labels.csv"
+    labels.write_bytes(labels.read_bytes()[:n_bytes])
+    with pytest.raises(AssetError, match="labels.csv names . of 2,385 pictures"):
+        assets.mnist_sample()
 
 
 def test_real_data_goes_before_digits(data, tmp_path_factory):
@@ -197,6 +206,24 @@ def test_a_data_folder_that_can_not_be_used(tmp_path):
     assert done.returncode == 1 and "Set the environment variable FASTAI_HOME" in done.stderr
 
 
+@pytest.mark.parametrize("text, why", [
+    ("data = elsewhere", "no section headers"),
+    ("[DEFAULT]\ndata /bigdisk", "parsing errors"),
+    ("[DEFAULT]\ndata = /big%20disk", "'%' must be followed"),
+    ("[DEFAULT]\narchive = archive", "No option 'data'"),
+    ("[DEFAULT]\ndata = Gr\xf6\xdfe", "can't decode"),
+    (f"[DEFAULT]\ndata = {'x' * 300}", "File name too long"),
+])
+def test_a_slip_in_the_settings_of_fastai(tmp_path, monkeypatch, text, why):
+    (tmp_path / "config.ini").write_bytes(text.encode("latin-1"))
+    monkeypatch.setenv("FASTAI_HOME", str(tmp_path))
+    monkeypatch.setattr(assets, "fastai_path", lambda folder: assets.fastai_cfg.__wrapped__().path(folder))  # read anew
+    with pytest.raises(AssetError) as raised:
+        assets.mnist_sample()
+    assert why in str(raised.value) and str(tmp_path / "config.ini") in str(raised.value)
+    assert [row.verdict for row in storage_findings()] == ["wrong"]
+
+
 # ---- the backbone ----
 
 @pytest.fixture
@@ -221,6 +248,8 @@ def test_damaged_weights_are_noticed_and_kept(torch_home):
     file.write_bytes(b"half a file")
     with pytest.raises(AssetError, match="are damaged. Remove that file"):
         pretrained.backbone()
+    row = storage_findings()[-1]
+    assert (row.what, row.verdict) == ("backbone", "wrong") and "Remove that file" in row.to_do
     assert file.read_bytes() == b"half a file"
 
 

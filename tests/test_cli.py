@@ -11,6 +11,14 @@ import pytest
 from conftest import REPO, easing_fastai, start
 
 
+def in_this_process(*args: str):
+    "The result of a command that ends before it does much; a process of its own would take longer to start."
+    from easing_fastai.cli import app
+    from typer.testing import CliRunner
+
+    return CliRunner().invoke(app, args, env={"COLUMNS": "400"})
+
+
 def test_help_is_light():
     done = easing_fastai("--help")
     assert done.returncode == 0
@@ -58,11 +66,10 @@ main()
     assert done.returncode == 0 and done.stdout.count("✓") == 2
 
 
-@pytest.mark.parametrize("chapter", ["77", "05_fine_tun"])
-def test_run_an_unknown_chapter(chapter):
-    done = easing_fastai("run", "--", chapter)
-    assert done.returncode == 2
-    assert f"There is no chapter {chapter}. There are: 00_environment, 01_mnist" in " ".join(done.stderr.split())
+@pytest.mark.parametrize("asked, wrong", [(["77"], "77"), (["05_fine_tun"], "05_fine_tun"), (["05_wrong", "05"], "05_wrong"), ([""], "''")])
+def test_run_an_unknown_chapter(asked, wrong):
+    done = in_this_process("run", "--", *asked)
+    assert done.exit_code == 2 and f"There is no chapter {wrong}. There are: 00_environment, 01_mnist" in done.output
 
 
 def test_run_where_no_folder_can_be_made(tmp_path):
@@ -81,6 +88,28 @@ cli.main()
 """
     done = start("-c", code)
     assert done.returncode == 1 and 'pip install "easing_fastai[lab]"' in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize("command, words", [
+    (["lab", "x" * 300], "The notebooks could not be copied to"),
+    (["predict", "x" * 300, "a.png"], "can not be read: File name too long"),
+    (["train", ".", "--seed", "9" * 23], "--seed"),
+    (["train", ".", "--seed", "-1"], "--seed"),
+])
+def test_what_can_not_be(tmp_path, monkeypatch, command, words):
+    monkeypatch.chdir(tmp_path)
+    done = in_this_process(*command)
+    assert isinstance(done.exception, SystemExit) and words in done.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_kernel_that_does_not_start(tmp_path):
+    (tmp_path / "ipykernel").mkdir()
+    (tmp_path / "ipykernel" / "__init__.py").write_text("raise ImportError('half of it is missing')\n")
+    done = easing_fastai("run", "00", "01", "--out", str(tmp_path / "runs"), PYTHONPATH=f"{tmp_path}{os.pathsep}{REPO}", COLUMNS="400")
+    assert done.returncode == 1 and "Traceback" not in done.stderr and "atexit" not in done.stderr
+    assert done.stderr.count("did not start: ImportError: half of it is missing.") == 1
+    assert "pip install --force-reinstall ipykernel" in done.stderr
 
 
 @pytest.fixture
@@ -136,6 +165,28 @@ def test_ctrl_c_in_a_chapter(two_chapters):
             time.sleep(0.1)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+@pytest.mark.parametrize("step", ["start_new_kernel", "start_new_kernel_client"])
+def test_ctrl_c_while_the_kernel_starts(two_chapters, step):
+    folder, code = two_chapters
+    early = f"""
+import signal, threading, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from nbclient import NotebookClient
+usual = NotebookClient.{step}
+def interrupted(*args, **kwargs):
+    time.sleep(0.2)  # until the command waits
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+    time.sleep(0.2)
+    return usual(*args, **kwargs)
+NotebookClient.{step} = interrupted
+"""
+    done = start("-c", early + code)
+    assert done.returncode == 130 and "Stopped" in done.stderr
+    assert "Traceback" not in done.stderr and "atexit" not in done.stderr, done.stderr
+    assert [p.name for p in folder.glob("runs/*/*")] == ["index.html"]
+
+
 def test_ctrl_c_in_a_download(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         code = f"""
@@ -180,6 +231,9 @@ def test_a_full_disk(two_chapters, command):
         assert "Traceback" not in done.stderr or command == "data"
         assert done.returncode == 1
         assert not [p for p in full.rglob("*") if "digits_sample" in p.name or p.name == "notebooks"]
+        if command == "run":
+            assert not list(full.rglob(".*")), "an unfinished page stays"
+            assert all(page.read_text().rstrip().endswith("</html>") for page in full.rglob("*.html"))
     finally:
         subprocess.run(["umount", str(full)], check=True)
 
@@ -227,6 +281,22 @@ def test_bench_interrupted(tmp_path, digits):
 
 
 def test_bench_where_nothing_can_be_written(tmp_path):
-    for out, code, what in ((tmp_path, 1, "--out"), (tmp_path / "bench.jpg", 2, "--out"), (tmp_path / "no" / "bench.png", 1, "Choose another place")):
+    for out, code, what in ((tmp_path, 1, "--out"), (tmp_path / "bench.jpg", 2, "--out"), (tmp_path / "no" / "bench.png", 1, "Choose another place"),
+                            (tmp_path / f"{'x' * 300}.png", 1, "Choose another place")):
         done = easing_fastai("bench", "--out", str(out))
         assert done.returncode == code and what in " ".join(done.stderr.split()), done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bench_with_a_picture_that_can_not_be_read(tmp_path, digits, monkeypatch):
+    from easing_fastai import cli
+    from easing_fastai.tools import bench
+
+    def compare(*args, **kwargs):
+        raise FileNotFoundError(2, "No such file or directory", "train/3/7.png")
+
+    monkeypatch.setattr(bench, "compare", compare)
+    monkeypatch.setattr(cli, "silence_helpers", lambda: None)  # it is for the rest of a process
+    done = in_this_process("bench", "--out", str(tmp_path / "bench.png"))
+    assert isinstance(done.exception, SystemExit) and "could not be written" not in done.output
+    assert "The training stopped" in done.output and "train/3/7.png" in done.output
