@@ -9,6 +9,7 @@ import pypandoc
 import pytest
 import yaml
 from conftest import REPO, copy_repo, start
+from test_browser import browser  # noqa: F401
 from test_notebooks import ADDRESS, NOTEBOOKS, ids, words
 
 SITE = ADDRESS.replace("https://github.com/easing-fastai", "https://easing-fastai.github.io") + "/"
@@ -109,6 +110,15 @@ def test_links_of_other_files(file, pages):
             assert target.startswith("https://"), target
 
 
+def test_names_in_where_next_exist():
+    names = {}
+    exec("from fastai.vision.all import *", names)
+    code = re.findall(r"`(\w+)\(([\w.]+)\)`|`([\w.]+)\?\?`", words(REPO / "nbs" / "where_next.ipynb"))
+    assert len(code) == 2
+    for name in filter(None, sum(code, ())):
+        eval(name, names)
+
+
 def test_docs_links_of_the_modules(pages):
     for path in (REPO / "easing_fastai").rglob("*.py"):
         for target in re.findall(r"^Docs: ([^\s\"]+)", path.read_text(encoding="utf-8"), flags=re.M):
@@ -138,3 +148,74 @@ def test_nothing_else_gets_a_hover_text(text):
 
 def test_a_book_needs_no_hover_texts():
     assert pandoc("`item_tfms`", "-f", "markdown", "-t", "commonmark", "--lua-filter=hover.lua", cwd=REPO / "nbs").strip() == "`item_tfms`"
+
+
+# ---- the style, in a browser: as the site's pages, but with little of what Quarto's themes bring ----
+
+THEME = """<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width"><style>
+:root { --bs-body-bg: #fff; --bs-body-color: #222; font-size: 17px } body { margin: 0 auto; max-width: 800px; padding: 0 12px; font: 1rem/1.5 sans-serif }
+td, th { padding: .5rem; border-bottom: 1px solid; text-align: left; vertical-align: top } pre { padding: .5rem; white-space: pre-wrap }
+code { font-size: .875em; white-space: pre-wrap; overflow-wrap: anywhere } pre code { font-size: inherit } .img-fluid { max-width: 100%; height: auto }
+</style><style>STYLE</style><body>"""
+
+
+def as_quarto(nb: nbformat.NotebookNode) -> str:
+    "The Markdown that Quarto makes of a processed notebook: title, words, code unless it is not to be shown, outputs."
+    head = yaml.safe_load(nb.cells[0].source.strip("-\n"))
+    blocks = [f"# {head['title']}", head["description"]]
+    for cell in nb.cells[1:]:
+        if cell.cell_type == "markdown":
+            blocks.append(cell.source)
+            continue
+        options = dict(re.findall(r"^#\| (\S+): (.+)$", cell.source, flags=re.M))
+        source = re.sub(r"^#\|.*\n", "", cell.source, flags=re.M)
+        parts = [] if options.get("echo") == "false" else [f"```python\n{source}\n```"]
+        for output in cell.outputs:
+            data = output.get("data", {})
+            parts.append(data.get("text/markdown") or f"```\n{output.get('text') or data.get('text/plain')}\n```")
+        blocks.append("\n\n".join([f"::: {{.cell .{options.get('classes', 'plain')}}}", *parts, ":::"]))
+    return "\n\n".join(blocks)
+
+
+@pytest.fixture
+def shown(browser, pages, tmp_path):
+    "Opens a page of the site by its name."
+    style, tabs = (REPO / "nbs" / "style.css").read_text(encoding="utf-8"), []
+
+    def show(name: str):
+        file = tmp_path / "page.html"
+        file.write_text(THEME.replace("STYLE", style) + hovered(as_quarto(pages[name])), encoding="utf-8")
+        tabs.append(browser.new_page(viewport={"width": 1400, "height": 900}))
+        tabs[-1].goto(file.as_uri())
+        return tabs[-1]
+
+    yield show
+    for tab in tabs:
+        tab.close()
+
+
+def test_hover_texts_make_no_page_wider(shown):
+    page = shown("dataloaders.html")
+    assert page.locator(".meaning").count() > 50
+    for width in (620, 1024, 1400):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_function("width => innerWidth === width", arg=width)
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+    first = page.locator("p .named").first
+    assert not first.locator(".meaning").is_visible()
+    first.hover()
+    assert first.locator(".meaning").is_visible()
+
+
+def test_the_cheat_sheet_is_one_sheet(shown):
+    page = shown("cheat_sheet.html")
+    for paper in ("A4", "Letter"):
+        printed = page.pdf(format=paper, margin=dict.fromkeys(("top", "right", "bottom", "left"), "12mm"))
+        assert len(re.findall(rb"/Type\s*/Page\b", printed)) == 1, paper
+
+
+def test_the_home_page_begins_with_a_large_line(shown):
+    page = shown("index.html")
+    size = "e => parseFloat(getComputedStyle(e).fontSize)"
+    large, usual = page.locator(".one-line code"), page.locator("pre code").nth(1)
+    assert large.inner_text().strip() == "learn.fine_tune(1)" and large.evaluate(size) > 1.5 * usual.evaluate(size)

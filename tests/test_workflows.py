@@ -41,7 +41,7 @@ def test_least_permissions(path):
             assert "id-token" in job["permissions"] and not any("checkout" in use for use in uses), name
         assert publishes or "timeout-minutes" in job or "uses" in job, name
         for use in uses:
-            assert not use or re.search(r"@(v\d+|release/v\d+|[0-9a-f]{40})$", use), use
+            assert not use or re.search(r"@(v\d+(\.\d+\.\d+)?|[0-9a-f]{40})$", use), use
 
 
 def test_make_targets_exist():

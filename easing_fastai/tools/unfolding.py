@@ -57,7 +57,7 @@ def unfold(
         with unpack() as seen: learn.fine_tune(1)
     finally: default_device(before.type != 'cpu' or None)
     versions = {'not\nnormalised': dict(stats=None),
-                'AdamW\nas it comes': dict(optimizer=torch.optim.AdamW),
+                'AdamW as\nit comes': dict(optimizer=torch.optim.AdamW),
                 'AdamW\nset right': dict(optimizer=partial(torch.optim.AdamW, eps=1e-5, betas=(0.9, 0.99))),
                 'written\nout': {}}
     return Unfolding(seen, {name: distances(path, theirs, **version) for name, version in versions.items()}, inspect.getsource(plain_fine_tune))
@@ -93,13 +93,14 @@ def draw_unfolding(
 ) -> plt.Figure:
     "The four columns."
     fig = plt.figure(figsize=(11.9, 4.4))
-    axes = [fig.add_axes([left, 0.1, width, 0.8]) for left, width in ((0.01, 0.12), (0.14, 0.17), (0.36, 0.37), (0.79, 0.2))]
+    axes = [fig.add_axes([left, 0.1, width, 0.8]) for left, width in ((0.01, 0.12), (0.14, 0.17), (0.35, 0.39), (0.8, 0.19))]
     for ax, title in zip(axes, ('1  the line', '2  what it did', '3  the same in PyTorch', '4  how far apart')):
         ax.set_title(title, loc='left', fontsize=13, color='#14324a', weight='bold')
     for ax in axes[:3]: ax.axis('off')
-    for ax, y, size, text in ((axes[0], 0.86, 14, 'learn\n.fine_tune(1)'), (axes[1], 0.9, 10, '\n'.join(short_tree(unfolding.seen))),
+    for ax, y, size, text in ((axes[0], 0.86, 13, 'learn\n.fine_tune(1)'), (axes[1], 0.9, 9.5, '\n'.join(short_tree(unfolding.seen))),
                               (axes[2], 0.98, 4.6, unfolding.source.rstrip())):
-        ax.text(0, y, text, family='monospace', fontsize=size, va='top', linespacing=1.7 if size > 5 else 1.25, transform=ax.transAxes)
+        words = ax.text(0, y, text, family='monospace', fontsize=size, va='top', linespacing=1.7 if size > 5 else 1.25, transform=ax.transAxes)
+    words.set_fontsize(size*min(1, axes[2].get_window_extent().width/words.get_window_extent().width)) # the longest line of the twin fits
     draw_distances(axes[3], unfolding.twins)
     return fig
 
@@ -113,10 +114,12 @@ def draw_distances(
     heights = [max(float(np.median(d)), FLOOR) for d in twins.values()]
     ax.plot(range(len(twins)), heights, 'o-', color='#c0392b', lw=2, ms=9)
     for i, (height, d) in enumerate(zip(heights, twins.values())):
-        ax.annotate('0' if max(d) == 0 else f'{height:.0e}', (i, height), (0, 12), textcoords='offset points', ha='center', fontsize=11)
-    ax.set(yscale='log', ylim=(FLOOR/3, 30), xlim=(-0.5, len(twins) - 0.5), ylabel='median distance of the losses')
-    ax.set_xticks(range(len(twins)), list(twins), fontsize=8)
+        ax.annotate('0' if max(d) == 0 else f'{height:.0e}', (i, height), (5, 6), textcoords='offset points', fontsize=11)
+    ax.set(yscale='log', ylim=(FLOOR/3, 30), xlim=(-0.5, len(twins) - 0.4))
+    ax.text(0.04, 0.94, 'median distance of the losses', fontsize=8, transform=ax.transAxes)
+    ax.set_xticks(range(len(twins)), list(twins), fontsize=7)
     ax.axhspan(FLOOR/3, FLOOR*3, color='0.9')
+    ax.text(-0.35, FLOOR, '0: equal to the last bit', fontsize=8, va='center')
     ax.tick_params(axis='y', labelsize=8)
 
 # %% ../../nbs/tools/unfolding.ipynb #cell-013
@@ -136,7 +139,7 @@ def as_small_png(
 ) -> bytes:
     "A figure as a PNG file of 64 colours."
     content = io.BytesIO()
-    fig.savefig(content, dpi=130, facecolor='white')
+    fig.savefig(content, dpi=180, facecolor='white')
     image = Image.open(content).convert('RGB')
     if size:
         image.thumbnail((size[0] - 60, size[1] - 60), Image.Resampling.LANCZOS)
