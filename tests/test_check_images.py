@@ -123,6 +123,30 @@ def test_the_same_picture_by_content(tmp_path):
     assert found["leak"] == ["valid/sky/another name.bmp"] and found["two labels"] == ["train/sky/1.png"]
 
 
+def test_a_large_picture_saved_anew(tmp_path, monkeypatch):
+    big = cuttings("temple", 1)[0].resize((600, 600))
+    for side, ending in (("train", "png"), ("valid", "bmp")):
+        for label in ("a", "b"):
+            (tmp_path / side / label).mkdir(parents=True)
+            for i, piece in enumerate(cuttings("sky", 2, seed=ord(label) + 10 * (side == "valid"))):
+                piece.save(tmp_path / side / label / f"{i}.png")
+        big.save(tmp_path / side / "b" / f"big.{ending}")
+    found = kinds(check_images(tmp_path))
+    assert found["leak"] == ["valid/b/big.bmp"] and "unpacked" not in found
+    monkeypatch.setattr(module, "MANY", 8)  # more PNG files than that are not all unpacked
+    check = check_images(tmp_path)
+    assert "leak" not in kinds(check) and kinds(check)["unpacked"] == ["train/b/big.png"] and "byte by byte" in check._repr_html_()
+    big.save(tmp_path / "train" / "b" / "big.tif")
+    assert kinds(check_images(tmp_path))["leak"] == ["valid/b/big.bmp"]
+
+
+def test_folders_of_other_systems(photos):
+    (photos / "__MACOSX").mkdir()
+    (photos / ".DS_Store").touch()
+    row, = [row for row in check_images(photos).rows if row.kind == "hidden" and row.where == "__MACOSX"]
+    assert "a folder __MACOSX can be removed" in row.to_do
+
+
 def test_a_table(tmp_path):
     names(tmp_path / "images")
     rows = [f"{label} ({i}),{label},{i == 0}" for label in ("sky", "temple") for i in range(6)]
@@ -178,8 +202,9 @@ def test_a_hundred_thousand_entries(tmp_path):
     assert len(str(check)) < 10_000 and time.process_time() - start < 30
 
 
-def test_ten_thousand_pictures_take_a_minute(tmp_path):
+def test_ten_thousand_pictures_take_a_minute(tmp_path, monkeypatch):
     "12 milliseconds of processor time for a picture of one megapixel: 10,000 in a minute on two cores."
+    monkeypatch.setattr(module, "MANY", 0)  # as among ten thousand
     photo = Image.fromarray(np.asarray(cuttings("temple", 1)[0])).resize((1000, 1000), Image.Resampling.BICUBIC)
     noise = np.random.default_rng(0).normal(0, 6, (1000, 1000, 3))
     photo = Image.fromarray((np.asarray(photo) + noise).clip(0, 255).astype("uint8"))

@@ -160,7 +160,7 @@ def test_fastai_is_imported_only_when_it_is_asked_about():
 @pytest.mark.parametrize("wrong, error, says", [
     ("", ValueError, "empty"), (" ", ValueError, "empty"), ("*", ValueError, "empty"), (3, TypeError, "not 3"), (None, TypeError, "not None"),
     (["bs"], TypeError, "list"), ("bs, wd", ValueError, 'decode("bs"), decode("wd")'), ("a" * 10_000, ValueError, "10,000"),
-    ("learn.fine_tune(1)", ValueError, 'decode("fine_tune")'), ("_" * 100, None, ""), ("a b " * 25, None, ""), ("µ", None, ""), ("变量", None, ""),
+    ("learn.fine_tune(1)", ValueError, 'decode("fine_tune")'), ("_" * 100, ValueError, "no letters"), ("3", ValueError, "no letters"), ("a b " * 25, None, ""), ("µ", None, ""), ("变量", None, ""),
 ])
 def test_bad_input_is_answered_at_once(wrong, error, says):
     uses()  # the first look into fastai takes a moment
@@ -171,6 +171,21 @@ def test_bad_input_is_answered_at_once(wrong, error, says):
         with pytest.raises(error, match=re.escape(says)):
             decode(wrong)
     assert time.perf_counter() - began < 1
+
+
+@pytest.mark.parametrize("name, reads", [
+    ("conv2", "convolution + 2"), ("x2", "input + 2"), ("conv2_bn", "convolution + 2 + batch normalisation"), ("x2y", "input + to + target"),
+    ("img2tensor", "image + to + tensor"), ("attn_topk", "attention + the k largest"), ("pd_ema", "pandas + exponential moving average"),
+])
+def test_a_number_is_a_number(name, reads):
+    assert decode(name).reads == reads
+
+
+def test_what_is_spelled_like_an_unknown_piece():
+    found = decode("foo_bar_vocb")
+    assert found.reads == "foo (unknown) + bar + vocb (unknown)" and "vocab" in found.nearest
+    assert "no name of the dictionary" in str(decode("foo_bar_baz")) and "no name" not in str(decode("conv2"))
+    assert len(decode("a b " * 25).nearest) <= 6
 
 
 def test_callables_of_all_kinds():

@@ -264,6 +264,38 @@ def test_a_small_disk(photos, tmp_path, monkeypatch):
         subprocess.run(["umount", tmp_path / "small"], check=True)
 
 
+def test_what_lies_beside_the_model_stays(previous, photos):
+    out, _ = previous
+    mine = out.with_name("model.previous")
+    mine.mkdir()
+    (mine / "holiday.jpg").write_text("precious")
+    before = state(mine)
+    training.train(photos, out, seed=7, **QUICK)
+    assert load_model(out).card.seed == 7 and state(mine) == before
+    assert sorted(p.name for p in out.parent.iterdir()) == ["model", "model.previous"]
+
+
+def test_a_stop_of_the_computer_between_the_renames(previous, photos, monkeypatch):
+    out, before = previous
+    really, n = Path.rename, []
+
+    class PowerCut(BaseException): pass
+
+    def rename(self, target):
+        n.append(target)
+        if len(n) == 2: raise PowerCut
+        return really(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(PowerCut): training.train(photos, out, seed=7, **QUICK)
+    monkeypatch.undo()
+    aside, = out.parent.iterdir()
+    assert state(aside) == before
+    with pytest.raises(ModelError, match=re.escape(aside.name)): load_model(out)
+    aside.rename(out)
+    assert load_model(out)
+
+
 @pytest.mark.parametrize("there", ["a picture", "a file", "a link"])
 def test_nothing_of_yours_is_overwritten(there, photos, tmp_path):
     out = tmp_path / "model"

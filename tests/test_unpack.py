@@ -3,6 +3,7 @@ import logging
 import random
 import sys
 import threading
+import time
 import traceback
 import warnings
 from functools import partial
@@ -13,14 +14,15 @@ import pytest
 import torch
 from easing_fastai.tools import unpack_trace
 from easing_fastai.tools.few_images import few_learner
-from easing_fastai.tools.unpack import unpack
-from easing_fastai.tools.unpack_trace import ACTIVE, MOST
+from easing_fastai.tools.unpack import Unpacked, unpack
+from easing_fastai.tools.unpack_trace import ACTIVE, MOST, NESTED
 from easing_fastai.tools.unpack_view import source_of
+from fastai.optimizer import Adam
 
 WAYS = [True, False] if hasattr(sys, "monitoring") else [False]
 
 
-@pytest.fixture(params=WAYS, ids=lambda monitoring: "monitoring" if monitoring else "setprofile")
+@pytest.fixture(params=WAYS, ids=lambda monitoring: "monitoring" if monitoring else "clock")
 def way(request, monkeypatch):
     "Each way of listening that this Python has."
     monkeypatch.setattr(unpack_trace, "MONITORING", request.param)
@@ -48,7 +50,10 @@ def few():
 
 def seeded_learner(few, **kwargs):
     random.seed(1), np.random.seed(1), torch.manual_seed(1)
-    return few_learner(*few, pretrained=True, **kwargs)
+    learn = few_learner(*few, pretrained=True, **kwargs)
+    learn.opt_func, learn.opt = Adam, None  # fastai's own, with all five steps
+    learn.freeze()
+    return learn
 
 
 # What the listened-to code calls: functions of this file are the reader's own.
@@ -126,6 +131,9 @@ def test_what_can_be_called(way):
 def test_c_is_said_not_to_be_seen(way):
     u = unpack(sorted, [3, 1, 2])
     assert u.result == [1, 2, 3] and "written in C" in str(u)
+    assert "what PyTorch does inside itself only `with unpack(plumbing=True)`" in str(unpack(torch.nn.Linear, 3, 2))
+    with unpack(plumbing=True) as u: torch.nn.Linear(3, 2)
+    assert u.find("Linear.__init__")
 
 
 def test_generators(way):
@@ -149,6 +157,42 @@ def test_recursion_and_many_calls_need_little_memory(way):
     assert sum(1 for _ in u.root.walk()) < 60
     assert {name: sum(c.calls for c in u.find(name)) for name in ("leaf", "run", "Machine.__init__")} == dict.fromkeys(("leaf", "run", "Machine.__init__"), 3000)
     assert sum(c.calls for c in unpack(nested, 300).find("nested")) == 301
+
+
+def test_no_function_of_ours_is_asked_about_everything(way):
+    "A function set with `sys.setprofile` would be called for code in C, too: much slower than a clock or `sys.monitoring`."
+    with unpack() as u:
+        leaf()
+        hook = sys.getprofile()
+    assert u.find("leaf") and type(hook) is not type(leaf)
+
+
+def test_calls_of_itself_are_folded(way, capsys):
+    def endless(n): return endless(n + 1)
+    def there(n): return back(n + 1)
+    def back(n): return there(n + 1)
+    began, limit = time.process_time(), sys.getrecursionlimit()
+    sys.setrecursionlimit(2000)
+    try: u = unpack(nested, 990)
+    finally: sys.setrecursionlimit(limit)
+    assert sum(c.calls for c in u.find("nested")) == 991 and "nested(depth=990)" in str(u)
+    rows = [row for row in str(u.show(depth=999)).splitlines() if "nested(" in row]
+    assert NESTED <= len(rows) <= NESTED + 2 and f"… {991 - NESTED} deeper" in rows[-1] and "deeper" in u.to_html()
+    assert max(c.seconds for c in u.root.walk()) <= 1.01 * u.seconds, "time inside itself counts once"
+    assert time.process_time() - began < 1
+    for f in (endless, there):
+        with pytest.raises(RecursionError) as caught: unpack(f, 0)
+        shown = capsys.readouterr().err
+        assert {entry.name for entry in traceback.extract_tb(caught.tb)[-20:-2]} <= {"endless", "there", "back"}
+        assert "deeper" in shown and "✗ RecursionError" in shown
+    assert time.process_time() - began < 3
+
+
+def test_an_error_of_the_display_does_not_replace_yours(way, monkeypatch, capsys):
+    def broken(self): raise ZeroDivisionError("of the display")
+    monkeypatch.setattr(Unpacked, "__str__", broken)
+    with pytest.raises(ValueError, match="no 3"): unpack(fails, 3)
+    assert "could not tell" in capsys.readouterr().err
 
 
 def test_threads(way):
@@ -181,6 +225,8 @@ def test_one_inside_another(way):
         with unpack() as empty: pass
         leaf(2)
     assert sum(c.calls for c in outer.find("leaf")) == 2 and not inner.find("leaf")
+    with unpack() as first, unpack() as second, unpack() as third: leaf()
+    assert [sum(c.calls for c in u.find("leaf")) for u in (first, second, third)] == [1, 1, 1]
     assert outer.find("Machine.large") and inner.find("Machine.large") and not empty.root.children
 
 
@@ -218,6 +264,7 @@ def test_no_place_left():
 
 def test_bad_input():
     for wrong, said in (("learn.fine_tune(1)", "Write unpack(learn.fine_tune, 1), without"), ("learn.freeze()", "Write unpack(learn.freeze), without"),
+                        ("learn.fine_tune(1, base_lr=(1,2))", "Write unpack(learn.fine_tune, 1, base_lr=(1,2)), without"),
                         ("x"*10_000, "not its text"), (None, "Python runs fine_tune first"), (3, "cannot be called"), ([], "cannot be called")):
         with pytest.raises(TypeError, match=".*") as caught: unpack(wrong)
         assert said in str(caught.value) and len(str(caught.value)) < 400
@@ -228,6 +275,9 @@ def test_bad_input():
     with pytest.raises(RuntimeError, match="anew"):
         with u: leaf()
     with pytest.raises(TypeError, match="as text"): u.find(leaf)
+    for wrong in ("all", 0, -3, 1.5, True):
+        with pytest.raises(ValueError, match="depth is a whole number"): u.show(depth=wrong)
+    with pytest.raises(TypeError, match="depth and plumbing, not foo"): unpack(foo=3)
     with pytest.raises(ValueError, match="end in .html or .txt"): u.save("story.pdf")
 
 

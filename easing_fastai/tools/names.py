@@ -93,7 +93,9 @@ def parts_of(
         for length in (3, 2, 1):
             group = pieces[i:i+length]
             if (means := look_up_part('_'.join(piece[0] for piece in group).lower())) or length == 1: break
-        parts.append(Part(name[group[0].start():group[-1].end()], means))
+        start, end = group[0].start(), group[-1].end()
+        between = name[max(start - 1, 0):start].isalpha() and name[end:end + 1].isalpha() # x2y: "to"; conv2: a number
+        parts.append(Part(name[start:end], name[start:end] if name[start:end].isdigit() and not between else means))
         i += len(group)
     return parts
 
@@ -313,6 +315,7 @@ class Decoded(Shown):
             if DecodedCallable(label, found).parameters: rows.append(('for more', f'`decode({label})`'))
         if self.used_by: rows.append(('taken by', enumerate_few(self.used_by)))
         if self.nearest: rows.append(('similar', ', '.join(self.nearest)))
+        elif not self.entry and any(not part.means for part in self.parts): rows.append(('similar', 'no name of the dictionary'))
         return rows
 
 def gloss(
@@ -384,6 +387,7 @@ def check_name(
     if len(name) > LONGEST: raise ValueError(f'decode wants a name. This text has {len(name):,} characters; a name has at most {LONGEST}.')
     bare = name.strip().lstrip('*')
     if not bare: raise ValueError('decode wants a name, for example decode("item_tfms"). This text is empty.')
+    if re.fullmatch(r'[\W\d_]+', bare): raise ValueError(f'decode wants a name, for example decode("item_tfms"). {bare!r} has no letters.')
     if re.fullmatch(r'[\w.]+', bare): bare = bare.strip('.').split('.')[-1] # learn.fine_tune
     if not re.fullmatch(r'\w+(?:[ -]\w+)*', bare):
         inside = [found for found in dict.fromkeys(re.findall(r'[^\W\d]\w+', name)) if found in dictionary().names]
@@ -410,11 +414,15 @@ def find_entry(
     return name, None
 
 def similar_to(
-    name: str
+    name: str,
+    parts: list[Part] # its pieces
 ) -> list[str]: # the most similar first
-    "Names of the dictionary that are spelled alike."
-    known = spellings()
-    return [known[near] for near in difflib.get_close_matches(re.sub(r'[ -]', '_', name.lower()), known, 3)]
+    "Names of the dictionary that are spelled like a name, or like a piece of it that is unknown."
+    known, found = spellings(), []
+    unknown = [part.text for part in parts if not part.means]
+    for text in dict.fromkeys([name, *unknown[:5]]): # enough for any name, and quick for a long text
+        found += [known[near] for near in difflib.get_close_matches(re.sub(r'[ -]', '_', text.lower()), known, 3)]
+    return list(dict.fromkeys(found))[:6]
 
 def decode(
     name: str|Callable # a name, such as 'item_tfms'; or a function or class, whose parameters are decoded
@@ -427,7 +435,7 @@ def decode(
     name, entry = find_entry(check_name(name))
     parts = parts_of(name)
     is_clear = entry or all(part.means for part in parts) and not is_plain(parts) # known, or made of known abbreviations
-    return Decoded(name, parts, entry, [] if is_clear else similar_to(name))
+    return Decoded(name, parts, entry, [] if is_clear else similar_to(name, parts))
 
 # %% ../../nbs/tools/names.ipynb #cell-053
 def hover_texts() -> dict[str, str]: # name -> what it reads as and means

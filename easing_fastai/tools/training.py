@@ -239,20 +239,18 @@ def replaced_in_one_step(
     "Gives an empty folder to write into; it takes the place of `folder` when the block ends well, else it disappears."
     folder.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f'.{folder.name}-', dir=folder.parent))
-    previous = folder.with_name(folder.name + '.previous')
+    aside = folder.with_name(f'{folder.name}.previous{work.name.removeprefix("." + folder.name)}') # as fresh as mkdtemp's name
     try:
         work.chmod(0o777 & ~current_umask()) # mkdtemp's folders are for their owner alone
         yield work
         is_free_for_a_model(folder) # an hour may have passed
         with ctrl_c_waits():
-            if folder.exists():
-                if previous.exists(): shutil.rmtree(previous)
-                folder.rename(previous)
+            before = folder.rename(aside) if folder.exists() else None
             try: work.rename(folder)
             except OSError:
-                if previous.exists(): previous.rename(folder)
+                if before: before.rename(folder)
                 raise
-            shutil.rmtree(previous, ignore_errors=True)
+            if before: shutil.rmtree(before, ignore_errors=True)
     finally: shutil.rmtree(work, ignore_errors=True)
 
 def current_umask() -> int:
@@ -444,8 +442,8 @@ def read_card(
     where = shown(for_people(folder))
     if folder.is_file(): raise ModelError(f'{where} is a file. Give the folder that easing-fastai train wrote. Pickles (.pkl, .pth) are not opened: loading one can run any code.')
     if not folder.exists():
-        previous = folder.with_name(folder.name + '.previous')
-        hint = f'There is {shown(for_people(previous))}: rename it to get the model before.' if previous.exists() else 'Make one: easing-fastai train FOLDER'
+        before = sorted(card.parent for card in folder.parent.glob('*/model.json') if card.parent.name.startswith(f'{folder.name}.previous-'))
+        hint = f'There is {shown(for_people(before[-1]))}: rename it to get the model before.' if before else 'Make one: easing-fastai train FOLDER'
         raise ModelError(f'There is no folder {where}. {hint}')
     try:
         values = json.loads((folder/'model.json').read_text(encoding='utf-8'))

@@ -6,13 +6,13 @@ Docs: https://easing-fastai.github.io/easing_fastai/tools/unpack_trace.html.md""
 
 # %% auto #0
 __all__ = ['STANDARD_LIBRARY', 'SKIPPED', 'COUNTED', 'BELOW', 'STEP', 'LIBRARIES', 'TOOLBOXES', 'DOING', 'GENERATOR', 'SEPARATE',
-           'MOST', 'ACTIVE', 'UNHEARD', 'MONITORING', 'Call', 'in_words', 'list_in_words', 'tensor_in_words',
-           'module_in_words', 'parameters_of', 'shape_in_words', 'cut', 'package_of', 'kind_of', 'find_function',
-           'traits_of', 'is_default', 'arguments_of', 'describe', 'merge', 'by_code', 'freeze', 'unheard', 'Listener',
-           'Monitoring', 'Profile', 'first_instruction', 'stop_in_child']
+           'MOST', 'NESTED', 'DEEPEST', 'ACTIVE', 'UNHEARD', 'MONITORING', 'Call', 'in_words', 'list_in_words',
+           'tensor_in_words', 'module_in_words', 'parameters_of', 'shape_in_words', 'cut', 'package_of', 'kind_of',
+           'find_function', 'traits_of', 'is_default', 'arguments_of', 'describe', 'merge', 'by_code', 'freeze',
+           'unheard', 'Listener', 'Monitoring', 'Profile', 'first_instruction', 'stop_in_child']
 
 # %% ../../nbs/tools/unpack_trace.ipynb #cell-002
-import dis, os, sys, sysconfig
+import cProfile, dis, os, sys, sysconfig
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -41,6 +41,7 @@ class Call:
     seconds: float = 0.                      # in all, with everything that it called
     children: list = field(default_factory=list) # of `Call`, in the order of the first calls
     error: str = ''                          # what went wrong in it, and in which line
+    deeper: int = 0                          # how many of the calls were made by itself and have no line of their own
     seen: dict = field(default_factory=dict)   # while listening: code -> number of children with it
     folded: dict = field(default_factory=dict) # while listening: code -> the one child that takes all further calls
     several: dict = field(default_factory=dict) # while listening: code -> the children that take them in turn
@@ -261,6 +262,8 @@ def describe(
 # %% ../../nbs/tools/unpack_trace.ipynb #cell-022
 SEPARATE = 6      # so many calls of a function at one place have lines of their own while listening
 MOST = 20_000     # so many lines are kept in all; after that every further call goes into a line that is there
+NESTED = 20       # so many lines of a function lie below each other,
+DEEPEST = 200     # and so many of all functions
 
 def merge(
     call: Call, # takes up the other
@@ -268,6 +271,7 @@ def merge(
 ) -> int: # number of lines that are gone
     "Folds a line into another: the first call of each function below it into the first, the second into the second."
     call.calls, call.seconds, call.error = call.calls + other.calls, call.seconds + other.seconds, call.error or other.error
+    call.deeper += other.deeper
     for name, values in other.args.items():
         mine = call.args.setdefault(name, [])
         mine += [value for value in values if value not in mine][:3 - len(mine)]
@@ -341,6 +345,9 @@ class Listener:
         if self.kinds[code] == BELOW and not self.called_by_story(frame): return None
         if several := parent.several.get(code): # the first that had no turn since the line above was last called
             return next((child for child in several if child.calls < parent.calls), several[-1])
+        if self.is_deep(code): # a function that calls itself goes into the line that is there
+            if parent.code is code: parent.folded[code] = parent
+            return parent.folded.get(code)
         n = parent.seen[code] = parent.seen.get(code, 0) + 1
         if n > SEPARATE or self.lines >= MOST:
             same = [child for child in parent.children if child.code is code]
@@ -365,6 +372,11 @@ class Listener:
             if package in LIBRARIES and frame.f_code.co_name == '__init__': return False # how a layer is put together
         return False
 
+    def is_deep(self, code: CodeType) -> bool:
+        "True if the calls under way have as many lines below each other as the tree may have."
+        above = {id(call): call.code for call in self.stack}
+        return len(above) > DEEPEST or sum(other is code for other in above.values()) >= NESTED
+
     def hooks(self) -> tuple: # functions for: a call begins, goes on, ends
         "The three functions that note. They are called very often: what they need is at hand in local names."
         kinds, counts, in_library, stack, starts = self.kinds, self.counts, self.in_library, self.stack, self.starts
@@ -380,13 +392,18 @@ class Listener:
                 return
             top, call = stack[-1], None
             if kind == STEP or not in_library[top.code]:
-                call = top.folded.get(code) or new(top, code, frame if type(frame) is FrameType else sys._getframe(1))
+                try: call = top.folded.get(code) or new(top, code, frame if type(frame) is FrameType else sys._getframe(1))
+                except RecursionError: call = None # no room to look: the code that is listened to runs into the same in a moment
             if call is None: # not told: what it calls belongs to the line above it
                 counts[code] += 1
                 stack.append(top); starts.append(None)
             else:
                 call.calls += 1
-                stack.append(call); starts.append(clock())
+                stack.append(call)
+                if call is top: # it calls itself: its time is in the time of the line already
+                    call.deeper += 1
+                    starts.append(None)
+                else: starts.append(clock())
         def go_on(code, *_):
             kind = kinds.get(code)
             if kind is None: kind = learn(code)
@@ -464,34 +481,55 @@ class Monitoring:
         sys.monitoring.free_tool_id(self.number)
 
 class Profile:
-    "Listening before Python 3.12."
+    "Listening before Python 3.12: the clock of `cProfile`, which is read whenever a function begins or ends."
     def __init__(self,
         begin: Callable, # a call begins
         go_on: Callable, # a generator is entered again
         end: Callable,   # a call ends, or a generator is left
         kinds: dict      # code -> kind
     ):
-        self.before = outer = sys.getprofile()
-        if outer is not None and getattr(outer, '__module__', '') != __name__: raise RuntimeError(
-            f'unpack cannot listen: another profiler is at work ({type(outer).__name__}), and this Python has room for one. '
+        self.outer = outer = ACTIVE[-1].watch if ACTIVE else None
+        other = sys.getprofile()
+        if other is not None and not outer: raise RuntimeError(
+            f'unpack cannot listen: another profiler is at work ({type(other).__name__}), and this Python has room for one. '
             'Stop it first, or take Python 3.12 or newer.')
-        def profile(frame, event, arg):
-            if event == 'call':
-                code = frame.f_code
-                if kinds.get(code) != SKIPPED:
-                    if code.co_flags & GENERATOR and frame.f_lasti > first_instruction(code): go_on(code)
-                    else: begin(code, frame)
-            elif event == 'return' and kinds.get(frame.f_code, SKIPPED) > COUNTED: end(frame.f_code)
-            if outer: outer(frame, event, arg) # an unpack around this one
-        self.profile = profile
+        under_way, skipped, frame_of = [None], set(), sys._getframe
+        thread, this_thread, first = get_ident(), get_ident, first_instruction
+        def hear(frame):
+            code = frame.f_code
+            if under_way[-1] is frame:
+                under_way.pop()
+                return end(code)
+            if frame.f_lasti <= first(code): begin(code, frame)
+            elif code.co_flags & GENERATOR: go_on(code)
+            else: return # the end of a call that was only counted
+            if kinds[code] == SKIPPED: skipped.add(code)
+            elif kinds[code] > COUNTED and this_thread() == thread: under_way.append(frame)
+        def clock(): # it is read millions of times, mostly for code that is skipped
+            if frame_of(1).f_code in skipped: return 0
+            try: hear(frame_of(1))
+            except RecursionError: return 0 # as in `begin`
+            return 0
+        def hear_both(frame): # an unpack is around this one
+            hear(frame)
+            outer.hear(frame)
+        def clock_of_both():
+            hear_both(frame_of(1))
+            return 0
+        self.hear = hear_both if outer else hear
+        self.profiler = cProfile.Profile(clock_of_both if outer else clock, subcalls=False, builtins=False)
 
     @unheard
-    def on(self): sys.setprofile(self.profile)
+    def on(self):
+        if self.outer: self.outer.profiler.disable()
+        self.profiler.enable()
 
     @unheard
-    def off(self): sys.setprofile(self.before)
+    def off(self):
+        self.profiler.disable()
+        if self.outer: self.outer.profiler.enable()
 
-    def give_back(self): "Nothing is left to do: `off` has put the earlier function back."
+    def give_back(self): "Nothing is left to do."
 
 @lru_cache(maxsize=None)
 def first_instruction(
@@ -504,7 +542,7 @@ def first_instruction(
 @unheard
 def stop_in_child():
     "A copy of this process, say one that loads pictures, goes on without listening."
-    for listener in ACTIVE: listener.watch.off()
+    for listener in reversed(ACTIVE): listener.watch.off()
     ACTIVE.clear()
 
 if hasattr(os, 'register_at_fork'): os.register_at_fork(after_in_child=stop_in_child)

@@ -261,8 +261,9 @@ def aside(
     line: Line # of the story
 ) -> str:
     "What is said behind a line."
-    if line.call.error: return f'  ✗ {line.call.error}'
-    return '  as above' if line.same and not line.open else ''
+    deeper = f'  … {line.call.deeper:,} deeper' if line.call.deeper else ''
+    if line.call.error: return f'{deeper}  ✗ {line.call.error}'
+    return deeper + ('  as above' if line.same and not line.open else '')
 
 def as_text(
     line: Line,        # opened by `open_lines`
@@ -357,6 +358,7 @@ def html_line(
     call = line.call
     text = f'<code>{html.escape(label(call, 160))}</code><span class="n">{" · ".join(said(call, whole))}</span>'
     if call.error: return text + f'<span class="x">{html.escape(aside(line))}</span>'
+    if call.deeper: text += f'<span class="n">… {call.deeper:,} deeper</span>'
     if line.same: return text + '<span class="d">as above</span>'
     return text + (f'<span class="d">{html.escape(plain(call.doc))}</span>' if call.doc else '')
 
