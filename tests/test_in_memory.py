@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from fastai.vision.all import (Brightness, Callback, CategoryBlock, CropPad, CutMix, DataBlock, DataLoader, DataLoaders, Datasets, FlipItem, GradientAccumulation,
-                               GrandparentSplitter, ImageBlock, ImageDataLoaders, IntToFloatTensor, Interpretation, Learner, MaskBlock, MixedPrecision, MixUp, PILImage, PILImageBW,
-                               PointBlock, RandomCrop, Resize, ResizeMethod, SaveModelCallback, SkipItemException, TfmdDL, TransformBlock, accuracy,
-                               aug_transforms, get_image_files, load_learner, noop, parent_label, set_seed, vision_learner)
+                               GrandparentSplitter, ImageBlock, ImageDataLoaders, IntToFloatTensor, Interpretation, Learner, MaskBlock, MixedPrecision, MixUp, Normalize, PILImage, PILImageBW,
+                               PointBlock, RandomCrop, Resize, ResizeMethod, SaveModelCallback, SkipItemException, TensorImage, TfmdDL, TransformBlock, accuracy,
+                               aug_transforms, get_image_files, imagenet_stats, load_learner, noop, parent_label, set_seed, vision_learner)
 from PIL import Image
 
 from easing_fastai.tools.cheaper_steps import FusedAdam, fewer_calls
@@ -53,6 +53,12 @@ def flips_the_last(x):
     return x
 
 
+def normalize_while_training():
+    normalize = Normalize.from_stats(*imagenet_stats)
+    normalize.split_idx = 0
+    return normalize
+
+
 def center(file): return [[12, 12], [3, 4]]
 
 
@@ -62,6 +68,8 @@ def mask_of(file): return file
 WAYS = {
     "plain": {}, "grey": dict(blocks=(ImageBlock(cls=PILImageBW), CategoryBlock)), "small batches": dict(bs=5), "squish": dict(item_tfms=Resize(20, method=ResizeMethod.Squish)), "crop": dict(item_tfms=RandomCrop(16)),
     "flip, then resize": dict(item_tfms=[FlipItem(), Resize(32)]), "pad": dict(item_tfms=CropPad(30)), "batch": dict(batch_tfms=aug_transforms()),
+    "normalized": dict(batch_tfms=Normalize.from_stats(*imagenet_stats)), "normalized while training": dict(batch_tfms=normalize_while_training()),
+    "normalized by its own numbers": lambda: dict(batch_tfms=Normalize()), "grey, normalized": lambda: dict(blocks=(ImageBlock(cls=PILImageBW), CategoryBlock), batch_tfms=Normalize()), "divided by less": dict(batch_tfms=IntToFloatTensor(div=2.)),
     "masks": dict(blocks=(ImageBlock, MaskBlock), get_y=mask_of), "points": dict(blocks=(ImageBlock, PointBlock), get_y=center),
     "no label": dict(blocks=(ImageBlock,), get_y=None), "a late draw": dict(item_tfms=flips_the_last),
 }
@@ -72,7 +80,8 @@ def test_the_same_bits(pictures, way):
     flips_the_last.pixel = Image.open(sorted(pictures.glob("train/*/*"))[7]).getpixel((0, 0))
     def run(make):
         set_seed(3)
-        return bits(make(loaders(pictures, **WAYS[way]))), rng_states()
+        kwargs = WAYS[way]() if callable(WAYS[way]) else WAYS[way]  # anew, where a transform finds its numbers in the data
+        return bits(make(loaders(pictures, **kwargs))), rng_states()
     stock, kept = run(noop), run(in_memory)
     assert stock == kept and len(stock[0]) > 4
 
@@ -250,6 +259,14 @@ class Brighter(Callback):
     def before_batch(self): self.learn.xb = (Brightness(0.9, p=1.)(self.x, split_idx=0),)
 
 
+class Types(Callback):
+    "Keeps the types of what it computes, with pictures and with losses."
+    order = 5
+    def __init__(self): self.found = []
+    def before_batch(self): self.found.append((type(self.x), type(self.x.float() + 1), type(self.y)))
+    def after_loss(self): self.found.append(type(self.pred * 2))
+
+
 class Nothing(Callback):
     "Hears everything in a way of its own."
     def __call__(self, event_name):
@@ -271,6 +288,15 @@ def test_fewer_calls_change_nothing(callbacks, pictures, tmp_path):
         with learn.no_bar(), learn.no_logging(), context(learn): learn.fit(1, cbs=callbacks())
         return torch.stack(learn.recorder.losses), torch.tensor(learn.recorder.values), learn.model[1][-1].weight.detach()
     assert all(map(torch.equal, training(nullcontext), training(fewer_calls)))
+
+
+def test_fewer_calls_show_callbacks_the_usual_types(pictures):
+    def found(context):
+        learn = vision_learner(loaders(pictures), digits_resnet18, cbs=Types())
+        with learn.no_bar(), learn.no_logging(), context(learn): learn.fit(1)
+        return learn.types.found
+    usual = found(nullcontext)
+    assert usual == found(fewer_calls) and usual[0][:2] == (TensorImage, TensorImage)
 
 
 def test_fewer_calls_for_another_kind_of_learner(pictures, tmp_path):

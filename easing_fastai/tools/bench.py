@@ -10,7 +10,7 @@ __all__ = ['PARTS', 'WAYS', 'Stopwatch', 'replaced', 'profile_epoch', 'hand_over
            'networks', 'save_summary']
 
 # %% ../../nbs/tools/bench.ipynb #cell-002
-import os, platform, tempfile
+import gc, os, platform, tempfile
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import contextmanager, nullcontext, redirect_stdout
@@ -235,6 +235,7 @@ def train_once(
     learn.freeze() # as it is anyway, if the body is pretrained
     if way in ('fast', 'bare loop'): learn.model.to(memory_format=torch.channels_last)
     train, valid = dls.train_ds.items, dls.valid_ds.items
+    gc.collect() # what the training before has left behind
     start = perf_counter()
     if way == 'bare loop':
         learn.model.to(dls.device)
@@ -268,14 +269,15 @@ def compare(
 def summary(
     runs: pd.DataFrame # from `compare`
 ) -> pd.DataFrame: # a row per network and way
-    "Medians of the seconds, what they are of the others, and the accuracies."
+    "Medians of the seconds, of the ratios within each round, and the accuracies."
     groups = runs.groupby(['network', 'way'], sort=False)
     table = groups.agg(seconds=('seconds', 'median'), reading=('reading', 'median'), lowest=('accuracy', 'min'), highest=('accuracy', 'max'))
-    of = lambda way: table.seconds.xs(way, level='way').reindex(table.index.get_level_values('network')).to_numpy()
     table[['lowest', 'highest']] *= 100
     table = table.rename(columns={'lowest': '% right, lowest', 'highest': '% right, highest'})
-    table.insert(2, 'times the bare loop', table.seconds/of('bare loop'))
-    table.insert(3, 'faster than fastai', of('fastai')/table.seconds)
+    seconds = runs.pivot(index=['network', 'seed'], columns='way', values='seconds')
+    def median(ratios): return ratios.groupby('network').median().stack().reindex(table.index)
+    table.insert(2, 'times the bare loop', median(seconds.div(seconds['bare loop'], axis=0)))
+    table.insert(3, 'faster than fastai', median(1/seconds.div(seconds['fastai'], axis=0)))
     return table.reset_index()
 
 def draw_summary(

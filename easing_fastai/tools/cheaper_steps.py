@@ -37,13 +37,13 @@ class FusedAdam(OptimWrapper):
 
     def step(self):
         "Changes all weights that have a gradient."
-        decays = [group['weight_decay'] for group in self.opt.param_groups]
-        for group, wd in zip(self.opt.param_groups, decays):
-            decayed = [p for p in group['params'] if p.grad is not None and self.state[p].get('do_wd', True)]
-            if decayed and wd: torch._foreach_mul_([p.data for p in decayed], 1 - group['lr']*wd)
-            group['weight_decay'] = 0. # it is done
-        self.opt.step()
-        for group, wd in zip(self.opt.param_groups, decays): group['weight_decay'] = wd
+        groups = self.opt.param_groups
+        def part(group, decays):
+            params = [p for p in group['params'] if self.state[p].get('do_wd', True) == decays]
+            return {**group, 'params': params, 'weight_decay': group['weight_decay']*decays}
+        self.opt.param_groups = [part(group, decays) for group in groups for decays in (True, False)]
+        try: self.opt.step()
+        finally: self.opt.param_groups = groups
 
 # %% ../../nbs/tools/cheaper_steps.ipynb #cell-018
 def listens(
@@ -54,7 +54,7 @@ def listens(
     return hasattr(type(cb), event_name) or event_name in vars(cb) or type(cb).__call__ is not Callback.__call__
 
 class Listening:
-    "Put before a kind of `Learner`: it announces events only to the callbacks that listen, and its losses are plain tensors."
+    "Put before a kind of `Learner`: it announces events only to the callbacks that listen, and computes with plain tensors."
     known = (), {} # the callbacks, and who of them listens to what
 
     def listeners(self,
@@ -71,9 +71,12 @@ class Listening:
 
     def _call_one(self, event_name):
         if not hasattr(event, event_name): raise Exception(f'missing {event_name}')
-        if event_name == 'after_loss' and len(self.yb):
-            self.loss_grad, self.loss = (loss.as_subclass(torch.Tensor) for loss in (self.loss_grad, self.loss))
-        for cb in self.listeners(event_name): cb(event_name)
+        if not (callbacks := self.listeners(event_name)): return
+        with torch._C._EnableTorchFunction(): # for what they do with pictures
+            for cb in callbacks: cb(event_name)
+
+    def one_batch(self, i, b):
+        with torch._C.DisableTorchFunctionSubclass(): super().one_batch(i, b)
 
     def __call__(self, event_name):
         for name in [event_name] if isinstance(event_name, str) else event_name: self._call_one(name)
@@ -86,7 +89,7 @@ class Listening:
 def fewer_calls(
     learn: Learner # of any kind
 ):
-    "Inside the block, `learn` calls only the callbacks that listen, and its losses are plain tensors."
+    "Inside the block, `learn` calls only the callbacks that listen, and computes with plain tensors."
     kind = type(learn)
     if not issubclass(kind, Listening): learn.__class__ = type(kind.__name__, (Listening, kind), {})
     try: yield learn
