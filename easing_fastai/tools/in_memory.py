@@ -24,7 +24,7 @@ import torch
 from fastai.data.core import DataLoaders, Datasets, TfmdDL
 from fastai.data.load import SkipItemException
 from fastai.data.transforms import Categorize, IntToFloatTensor, Normalize
-from fastai.torch_core import TensorCategory, TensorImage, TensorImageBase, TensorImageBW
+from fastai.torch_core import TensorCategory, TensorImage, TensorImageBase, TensorImageBW, to_device
 from fastai.vision.core import PILImage, PILImageBW, ToTensor
 from fastcore.basics import chunked
 from fastcore.foundation import L
@@ -240,15 +240,30 @@ class InMemoryDL(TfmdDL):
         return (self.dataset is kept.dataset and getattr(self.dataset, 'split_idx', None) == kept.split_idx
                 and len(now) == len(kept.tfms) and all(a is b for a, b in zip(now, kept.tfms)) and isinstance(self.create_item, MethodType))
 
+    def can_cut(self) -> bool:
+        "Whether batches can be cut out of the columns."
+        usual = all(isinstance(getattr(self, name), MethodType) for name in ('create_batch', 'do_batch', 'retain'))
+        return bool(self.kept.columns and usual and self.bs and not self.before_batch.fs and not self.pin_memory and self.is_kept())
+
+    def __iter__(self):
+        if not self.can_cut():
+            yield from super().__iter__()
+            return
+        self.randomize()
+        self.before_iter()
+        torch.empty((), dtype=torch.int64).random_() # PyTorch's loader would draw a seed for its workers
+        for batch in self.create_batches(self.get_idxs()):
+            yield self.after_batch(to_device(batch, self.device) if self.device and self.device.type != 'cpu' else batch)
+        self.after_iter()
+
     def create_batches(self,
         samps: Iterator # row numbers, in order
     ) -> Iterator: # batches, before `after_batch`
-        "Cuts batches out of the columns, if there are any."
-        usual = all(isinstance(getattr(self, name), MethodType) for name in ('create_batch', 'do_batch', 'retain')) and self.bs
-        if not (self.kept.columns and usual and not self.before_batch.fs and self.is_kept()):
+        "Cuts batches out of the columns, if that can be done."
+        if not self.can_cut():
             yield from super().create_batches(samps)
             return
-        for rows in chunked(samps, self.bs, self.drop_last):
+        for rows in chunked(samps, self.bs, self.drop_last): # as many as are asked for: `show_batch` gives row numbers without end
             rows = torch.tensor(rows)
             yield tuple(column.index_select(0, rows).as_subclass(kind) for column, kind in zip(self.kept.columns, self.kept.types))
 
