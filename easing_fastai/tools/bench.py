@@ -41,7 +41,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import nn
 from .cheaper_steps import FusedAdam, fewer_calls
-from .in_memory import in_memory, rng_untouched
+from .in_memory import InMemoryDL, in_memory, rng_untouched
 from .pretrained import digits_resnet18, resnet18, resnet18_file
 
 # %% ../../nbs/tools/bench.ipynb #cell-006
@@ -115,7 +115,8 @@ def profile_epoch(
     if learn.opt is None: learn.create_opt()
     watch, dl, opt, model = Stopwatch(), learn.dls.train, learn.opt, learn.model
     one, each = watch.around, watch.around_each
-    changes = [(dl, 'create_item', one('reading and decoding', dl.create_item)), (dl, 'do_item', one('item transforms', dl.do_item)),
+    reading = [] if isinstance(dl, InMemoryDL) else [(dl, 'create_item', one('reading and decoding', dl.create_item))] # it has read
+    changes = [*reading, (dl, 'do_item', one('item transforms', dl.do_item)),
                (dl, 'create_batches', each('collating', dl.create_batches)), (dl, 'after_batch', one('batch transforms', dl.after_batch)),
                (model, 'forward', one('forward', model.forward)), (learn, 'loss_func', one('forward', learn.loss_func)),
                (learn, '_backward', one('backward', learn._backward)), (learn, '_step', one('optimizer', learn._step)),
