@@ -3,6 +3,7 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,11 @@ HOME = Path(tempfile.mkdtemp(prefix="easing-fastai-tests-"))
 REAL_HOME = os.environ.get("FASTAI_HOME")
 os.environ.update(FASTAI_HOME=str(HOME / "fastai"), TORCH_HOME=str(HOME / "torch"), EASING_FASTAI_OFFLINE="1",
                   MPLBACKEND="agg", PYTHONWARNINGS="ignore:`torch.jit.script` is deprecated:FutureWarning")
+
+
+# What a shell starts in the background ignores Ctrl-C, and so do its children; some tests press it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_sessionfinish():
