@@ -1,4 +1,6 @@
 "Loaders in memory against the stock ones: the same batches, the same learner around them, clear refusals."
+import ctypes
+import platform
 import random
 from contextlib import nullcontext
 
@@ -11,7 +13,7 @@ from fastai.vision.all import (Brightness, Callback, CategoryBlock, CropPad, Cut
                                aug_transforms, get_image_files, imagenet_stats, load_learner, noop, parent_label, set_seed, vision_learner)
 from PIL import Image
 
-from easing_fastai.tools.cheaper_steps import FusedAdam, fewer_calls
+from easing_fastai.tools.cheaper_steps import FusedAdam, fewer_calls, memory_reused
 from easing_fastai.tools.in_memory import InMemoryDL, in_memory, rng_states
 from easing_fastai.tools.pretrained import digits_resnet18
 
@@ -323,3 +325,24 @@ def test_inside_fewer_calls_everything_else_works(pictures):
     usual = answers()
     with fewer_calls(learn), fewer_calls(learn): assert all(map(torch.equal, usual, answers()))
     assert type(learn) is Learner
+
+
+class CLibrary:
+    "Notes what it is asked to set."
+    def __init__(self): self.asked = []
+    def mallopt(self, number, value): self.asked.append((number, value))
+    def malloc_trim(self, pad): self.asked.append("trim")
+
+
+@pytest.mark.parametrize("name", ["glibc", ""]) # the second: macOS, Windows
+def test_memory_is_given_back_after_an_error(name, monkeypatch):
+    libc = CLibrary()
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: libc)
+    monkeypatch.setattr(platform, "libc_ver", lambda: (name, "1"))
+    with pytest.raises(KeyboardInterrupt), memory_reused():
+        inside = dict(libc.asked)
+        raise KeyboardInterrupt
+    if not name: assert not libc.asked
+    else:
+        after = dict(libc.asked[len(inside):-1])
+        assert after.keys() == inside.keys() and all(after[number] < inside[number] for number in inside) and libc.asked[-1] == "trim"

@@ -40,7 +40,7 @@ from fastai.vision.learner import vision_learner
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import nn
-from .cheaper_steps import FusedAdam, fewer_calls
+from .cheaper_steps import FusedAdam, fewer_calls, memory_reused
 from .in_memory import InMemoryDL, in_memory, rng_untouched
 from .pretrained import digits_resnet18, resnet18, resnet18_file
 
@@ -234,19 +234,21 @@ def train_once(
     dls = ImageDataLoaders.from_folder(path, valid='valid', batch_tfms=Normalize.from_stats(*imagenet_stats))
     learn = vision_learner(dls, arch, metrics=accuracy, pretrained=pretrained, opt_func=FusedAdam if way == 'fast' else Adam)
     learn.freeze() # as it is anyway, if the body is pretrained
-    if way in ('fast', 'bare loop'): learn.model.to(memory_format=torch.channels_last)
+    quick = way in ('fast', 'bare loop')
+    if quick: learn.model.to(memory_format=torch.channels_last)
     train, valid = dls.train_ds.items, dls.valid_ds.items
     gc.collect() # what the training before has left behind
     start = perf_counter()
-    if way == 'bare loop':
-        learn.model.to(dls.device)
-        reading, right = bare_loop(train, valid, learn.model, learn.splitter(learn.model), epochs)
-    else:
-        if way != 'fastai':
-            with redirect_stdout(StringIO()): learn.dls = in_memory(dls)
-        reading = perf_counter() - start if way != 'fastai' else float('nan')
-        with learn.no_bar(), learn.no_logging(), fewer_calls(learn) if way == 'fast' else nullcontext(): learn.fine_tune(epochs)
-        right = learn.recorder.values[-1][-1]
+    with memory_reused() if quick else nullcontext():
+        if way == 'bare loop':
+            learn.model.to(dls.device)
+            reading, right = bare_loop(train, valid, learn.model, learn.splitter(learn.model), epochs)
+        else:
+            if way != 'fastai':
+                with redirect_stdout(StringIO()): learn.dls = in_memory(dls)
+            reading = perf_counter() - start if way != 'fastai' else float('nan')
+            with learn.no_bar(), learn.no_logging(), fewer_calls(learn) if quick else nullcontext(): learn.fine_tune(epochs)
+            right = learn.recorder.values[-1][-1]
     return Run(arch.__name__, way, seed, perf_counter() - start, reading, right)
 
 def compare(
