@@ -2,14 +2,16 @@
 import ctypes
 import platform
 import random
-from contextlib import nullcontext
+from contextlib import nullcontext, redirect_stdout
+from io import StringIO
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-from fastai.vision.all import (Brightness, Callback, CategoryBlock, CropPad, CutMix, DataBlock, DataLoader, DataLoaders, Datasets, FlipItem, GradientAccumulation,
+from fastai.vision.all import (Adam, Brightness, Callback, Categorize, CategoryBlock, CropPad, CutMix, DataBlock, DataLoader, DataLoaders, Datasets, FlipItem, GradientAccumulation,
                                GrandparentSplitter, ImageBlock, ImageDataLoaders, IntToFloatTensor, Interpretation, Learner, MaskBlock, MixedPrecision, MixUp, Normalize, PILImage, PILImageBW,
-                               PointBlock, RandomCrop, Resize, ResizeMethod, SaveModelCallback, SkipItemException, TensorImage, TfmdDL, TransformBlock, accuracy,
+                               PointBlock, RandomCrop, ReduceLROnPlateau, Resize, ResizeMethod, SaveModelCallback, SkipItemException, TensorImage, TfmdDL, TfmdLists, ToTensor, TransformBlock, accuracy,
                                aug_transforms, get_image_files, imagenet_stats, load_learner, noop, parent_label, set_seed, vision_learner)
 from PIL import Image
 
@@ -96,6 +98,133 @@ def test_the_same_bits_as_with_workers_and_for_many_rows(helpers_from, tmp_path,
         set_seed(3)
         return bits(make(loaders(folder, num_workers=2, bs=64)))
     assert run(noop) == run(in_memory)
+
+
+@pytest.mark.parametrize("num_workers", [1, 2, 3])
+@pytest.mark.parametrize("item_tfms", [Resize(10), RandomCrop(8), FlipItem()], ids=["resize", "crop", "flip"])
+def test_the_random_numbers_of_worker_processes(item_tfms, num_workers, tmp_path):
+    folder = make_pictures(tmp_path, lambda i: (20, 12))
+    def run(make):
+        set_seed(3)
+        return bits(make(loaders(folder, num_workers=num_workers, item_tfms=item_tfms))), rng_states()
+    assert run(noop) == run(in_memory)
+
+
+def test_without_worker_processes(pictures, monkeypatch):
+    kept = [in_memory(loaders(pictures, num_workers=2, **kwargs)) for kwargs in ({}, dict(item_tfms=RandomCrop(8)))]
+    monkeypatch.setattr("torch.multiprocessing.Process.start", lambda process: pytest.fail("a worker process was started"))
+    assert all(len(bits(dls)) for dls in kept)
+    assert kept[0].test_dl(get_image_files(pictures)).fake_l.num_workers == 2  # files: as in stock loaders
+
+
+def test_an_order_drawn_by_pytorch(pictures):
+    def run(make):
+        set_seed(3)
+        dls = make(loaders(pictures))
+        return bits(type(dls)(*[dl.new(shuffle=True, shuffle_fn=lambda rows: torch.randperm(len(rows)).tolist()) for dl in dls.loaders]))
+    assert run(noop) == run(in_memory)
+
+
+def test_after_a_look_at_one_picture(pictures):
+    "fastai's `show_batch(unique=True)` leaves a method behind that belongs to the loader it was called on."
+    def run(make):
+        set_seed(3)
+        dls = loaders(pictures)
+        dls.show_batch(unique=True)
+        made = make(dls)
+        before = dls.train.rng.getstate()
+        found = bits(made)
+        return found, made is dls or dls.train.rng.getstate() == before
+    stock, kept = run(noop), run(in_memory)
+    assert stock == kept and kept[1]
+
+
+def test_files_from_a_column_of_pandas(pictures):
+    files = get_image_files(pictures).sorted()
+    column = pd.Series(list(files)).sample(frac=1, random_state=1)
+    for valid_pct in (0.2, 0.):
+        def run(make):
+            set_seed(3)
+            return bits(make(ImageDataLoaders.from_path_func(pictures, column, parent_label, valid_pct=valid_pct, bs=8, num_workers=0, device="cpu")))
+        assert run(noop) == run(in_memory)
+
+
+def test_fewer_rows_than_the_data_set_has(pictures):
+    def run(make):
+        set_seed(3)
+        dls = loaders(pictures)
+        dls.train.n = 9
+        few = make(dls)
+        return bits(few), [[part.numpy().tobytes() for part in batch] for batch in few.train.new(shuffle=False, drop_last=False)]
+    assert run(noop) == run(in_memory)
+
+
+def test_batches_of_one_picture_without_a_label(pictures):
+    files = get_image_files(pictures).sorted()
+    def run(make):
+        set_seed(3)
+        dls = make(TfmdLists(files, [PILImage.create], splits=[list(range(30)), list(range(30, 37))]).dataloaders(bs=6, num_workers=0, after_item=ToTensor, after_batch=IntToFloatTensor, device="cpu"))
+        return [(type(batch), batch.shape, batch.numpy().tobytes()) for dl in [*dls.loaders, dls.valid] for batch in dl]
+    assert run(noop) == run(in_memory)
+
+
+@pytest.mark.parametrize("change", ["to tensor", "to float", "load_image"])
+def test_steps_of_fastais_that_somebody_has_changed(change, pictures, monkeypatch):
+    if change == "load_image": monkeypatch.setattr("fastai.vision.core.load_image", lambda file, mode=None: Image.open(file).convert(mode).rotate(90))
+    else:
+        step = ToTensor if change == "to tensor" else IntToFloatTensor
+        usual = step.__call__
+        def other(self, x, *args, **kwargs):
+            x = usual(self, x, *args, **kwargs)
+            return (x[0].flip(-1), *x[1:]) if isinstance(x, tuple) else x.flip(-1) if isinstance(x, TensorImage) else x
+        monkeypatch.setattr(step, "__call__", other)
+    def run(make):
+        set_seed(3)
+        return bits(make(loaders(pictures, batch_tfms=Normalize.from_stats(*imagenet_stats))))
+    assert run(noop) == run(in_memory)
+
+
+@pytest.mark.parametrize("rows", [[0, 7, 30], [7, 30]])
+def test_a_label_that_asks_to_be_left_out(rows, pictures):
+    left_out = []
+    def label(file):
+        if file in left_out: raise SkipItemException
+        return file.parent.name
+    def run(make, num_workers=0):
+        set_seed(3)
+        left_out.clear()  # fastai wants to see the first item before
+        dsets = Datasets(get_image_files(pictures).sorted(), [[PILImage.create], [label, Categorize(vocab=["a", "b"])]], splits=[list(range(32)), list(range(32, 42))])
+        dls = dsets.dataloaders(bs=4, num_workers=num_workers, after_item=ToTensor, after_batch=IntToFloatTensor, device="cpu")
+        left_out.extend(get_image_files(pictures / "train").sorted()[rows])
+        return bits(make(dls))
+    assert run(noop) == run(in_memory) and run(noop, 2) == run(in_memory, 2)
+
+
+def test_a_target_without_transforms(pictures):
+    arrays = [np.asarray(Image.open(file)) for file in get_image_files(pictures).sorted()]
+    def run(make):
+        set_seed(3)
+        dsets = Datasets(arrays, [[PILImage.create], []], splits=[list(range(32)), list(range(32, 42))])
+        return bits(make(dsets.dataloaders(bs=4, num_workers=0, after_item=ToTensor, after_batch=IntToFloatTensor, device="cpu")))
+    assert run(noop) == run(in_memory)
+
+
+@pytest.mark.parametrize("kwargs", [dict(bs=None), dict(pin_memory=True), dict(before_batch=lambda items: items)], ids=["single", "pinned", "before_batch"])
+def test_no_file_is_opened_again(kwargs, pictures, monkeypatch):
+    def run(make):
+        set_seed(3)
+        dls = make(loaders(pictures))
+        return bits(type(dls)(*[dl.new(drop_last=False, **kwargs) for dl in dls.loaders]))
+    stock, dls = run(noop), in_memory(loaders(pictures))
+    set_seed(3)
+    dls = in_memory(loaders(pictures))
+    monkeypatch.setattr(Image, "open", lambda *args: pytest.fail("a file was opened"))
+    assert stock == bits(type(dls)(*[dl.new(drop_last=False, **kwargs) for dl in dls.loaders]))
+
+
+def test_twice(pictures, capsys):
+    kept = in_memory(loaders(pictures))
+    assert in_memory(kept) is kept and "in memory already" in capsys.readouterr().out
 
 
 def test_pictures_of_several_sizes(tmp_path):
@@ -313,6 +442,57 @@ def test_fewer_calls_for_another_kind_of_learner(pictures, tmp_path):
         assert type(learn) is type(load_learner(tmp_path / "inside.pkl")) is Halved
         return learn.model[1][-1].weight.detach()
     assert torch.equal(training(nullcontext), training(fewer_calls))
+
+
+def slower(callback): callback.model[1][-1].weight.data.mul_(0.9)
+
+
+class Late(Callback):
+    "Gets its method in the middle of an epoch."
+    def after_train(self): self.after_step = lambda: slower(self)
+
+
+class Patched(Callback):
+    "Gets its method between two trainings."
+
+
+@pytest.mark.parametrize("callback", [Late, Patched])
+def test_methods_that_come_later_are_heard(callback, pictures):
+    def training(context):
+        set_seed(3)
+        learn = vision_learner(loaders(pictures), digits_resnet18, cbs=callback())
+        with learn.no_bar(), learn.no_logging(), context(learn), pytest.MonkeyPatch.context() as monkeypatch:
+            learn.fit(1)
+            monkeypatch.setattr(Patched, "after_step", slower, raising=False)
+            learn.fit(1)
+        return learn.model[1][-1].weight.detach()
+    assert torch.equal(training(nullcontext), training(fewer_calls))
+
+
+def test_a_learner_with_events_of_its_own_stays_as_it_is(pictures):
+    class Loud(Learner):
+        heard = []
+        def _call_one(self, event_name):
+            self.heard.append(event_name)
+            super()._call_one(event_name)
+    body = vision_learner(loaders(pictures), digits_resnet18)
+    learn = Loud(body.dls, body.model, loss_func=body.loss_func)
+    with learn.no_bar(), learn.no_logging(), fewer_calls(learn): learn.fit(1)
+    assert learn.heard.count("after_step") == 4
+
+
+def test_settings_of_fused_adam_can_be_set(pictures):
+    "`ReduceLROnPlateau` does so."
+    rates = []
+    for opt_func in (Adam, FusedAdam):
+        learn = vision_learner(loaders(pictures), digits_resnet18, opt_func=opt_func, lr=slice(1e-4, 1e-2))
+        learn.create_opt()
+        assert len({settings["lr"] for settings in learn.opt.hypers}) == 3  # one for each layer group
+        with learn.no_bar(), learn.no_logging(), redirect_stdout(StringIO()): learn.fit(3, 1e-2, cbs=ReduceLROnPlateau("valid_loss", patience=0, min_delta=10, factor=10))
+        rates.append([settings["lr"] for settings in learn.opt.hypers])
+        learn.opt.hypers[0]["mom"] = 0.5
+        assert learn.opt.hypers[0]["mom"] == 0.5
+    assert rates[0] == rates[1] and max(rates[0]) < 1e-2
 
 
 def test_inside_fewer_calls_everything_else_works(pictures):
