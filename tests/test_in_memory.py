@@ -168,6 +168,22 @@ def test_batches_of_one_picture_without_a_label(pictures):
     assert run(noop) == run(in_memory)
 
 
+@pytest.mark.parametrize("cls", [PILImage, PILImageBW])
+@pytest.mark.parametrize("n_grey", [16, 42])
+def test_grey_files_among_others(n_grey, cls, tmp_path):
+    folder = make_pictures(tmp_path, lambda i: (10, 8))
+    for i, file in enumerate(get_image_files(folder).sorted()):
+        if i % 42 < n_grey: Image.open(file).convert("L").save(file)
+        elif i % 5 == 0: Image.open(file).convert("RGBA").save(file)
+        elif i % 5 == 1: Image.open(file).convert("P").save(file)
+    def run(make):
+        set_seed(3)
+        dls = make(loaders(folder, blocks=(ImageBlock(cls=cls), CategoryBlock)))
+        assert make is noop or dls.train.kept.columns
+        return bits(dls)
+    assert run(noop) == run(in_memory)
+
+
 @pytest.mark.parametrize("change", ["to tensor", "to float", "load_image"])
 def test_steps_of_fastais_that_somebody_has_changed(change, pictures, monkeypatch):
     if change == "load_image": monkeypatch.setattr("fastai.vision.core.load_image", lambda file, mode=None: Image.open(file).convert(mode).rotate(90))

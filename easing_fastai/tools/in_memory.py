@@ -157,10 +157,11 @@ class Reader:
 
     def pixels(self,
         item: object # a file, or something else that fastai makes a picture of
-    ) -> np.ndarray: # (height, width, 3), or (height, width) if the picture is grey; whole numbers from 0 to 255
-        "What `self.plain.create` reads."
-        if not isinstance(item, (str, Path)): return np.asarray(self.plain.create(item))
-        return np.asarray(Image.open(item).convert(self.plain._open_args['mode']))
+    ) -> np.ndarray: # (height, width, 3), or (height, width, 1) if the file is grey; whole numbers from 0 to 255
+        "What `self.plain.create` reads, but for the two further copies of what is grey."
+        image = Image.open(item) if isinstance(item, (str, Path)) else self.plain.create(item)
+        found = np.asarray(image if image.mode == 'L' else image.convert(self.plain._open_args['mode']))
+        return found[..., None] if found.ndim == 2 else found
 
     def read_plain(self,
         rows: list # of numbers
@@ -169,10 +170,11 @@ class Reader:
         files, *targets = self.dl.dataset.tls
         items = by_number(files)
         pixels = [self.pixels(items[row]) for row in rows]
-        if len({picture.shape for picture in pixels}) > 1: raise NotAsExpected('the pictures differ in size')
-        x = torch.from_numpy(np.stack(pixels))
-        x = x[..., None] if x.dim() == 3 else x # grey pictures have no dimension for colours
-        return (x.permute(0, 3, 1, 2).contiguous(), *stacked([tuple(self.label(target, row) for target in targets) for row in rows]))
+        if len({picture.shape[:2] for picture in pixels}) > 1: raise NotAsExpected('the pictures differ in size')
+        n_colours = len(self.plain._open_args['mode']) # L or RGB
+        if len({picture.shape for picture in pixels}) > 1: pixels = [picture.repeat(n_colours//picture.shape[2], axis=2) for picture in pixels]
+        x = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).expand(-1, n_colours, -1, -1)
+        return (x.contiguous(), *stacked([tuple(self.label(target, row) for target in targets) for row in rows]))
 
     def label(self,
         target: object, # what finds out the labels, and ends in `Categorize`
