@@ -264,13 +264,15 @@ class Kept:
         reader: Reader,  # of its items
         at_a_time: int   # items in a chunk
     ) -> Iterator: # of what the reader gives
-        "The first chunk is read here; the rest, too, unless it will take so long that the loader's helpers are worth starting."
+        "The first chunk is read here; the rest, too, unless it will take so long that helpers are worth starting, which then take their share."
         start, rows, n_first = perf_counter(), range(dl.n), min(256, at_a_time)
         yield reader(rows[:n_first])
-        rest = rows[n_first:]
-        expected = (perf_counter() - start)/n_first*len(rest)
-        workers = dl.fake_l.num_workers if expected > WORTH_HELPERS else 0
-        yield from torch.utils.data.DataLoader(rest, at_a_time, collate_fn=reader, num_workers=workers, generator=torch.Generator())
+        rest = [rows[i:i+at_a_time] for i in range(n_first, dl.n, at_a_time)]
+        expected = (perf_counter() - start)/n_first*(dl.n - n_first)
+        n = max(dl.fake_l.num_workers, 1) if expected > WORTH_HELPERS else 1 # processes, this one among them
+        helped = [chunk for i, chunk in enumerate(rest) if i % n]
+        helpers = iter(torch.utils.data.DataLoader(helped, batch_size=None, collate_fn=reader, num_workers=n - 1, generator=torch.Generator()))
+        for i, chunk in enumerate(rest): yield next(helpers) if i % n else reader(chunk)
 
     def put(self,
         chunk: tuple, # tensors
