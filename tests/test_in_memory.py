@@ -1,5 +1,6 @@
 "Loaders in memory against the stock ones: the same batches, the same learner around them, clear refusals."
 import ctypes
+import os
 import platform
 import random
 from contextlib import nullcontext, redirect_stdout
@@ -13,6 +14,7 @@ from fastai.vision.all import (Adam, Brightness, Callback, Categorize, CategoryB
                                GrandparentSplitter, ImageBlock, ImageDataLoaders, IntToFloatTensor, Interpretation, Learner, MaskBlock, MixedPrecision, MixUp, Normalize, PILImage, PILImageBW,
                                PointBlock, RandomCrop, ReduceLROnPlateau, Resize, ResizeMethod, SaveModelCallback, SkipItemException, TensorImage, TfmdDL, TfmdLists, ToTensor, TransformBlock, accuracy,
                                aug_transforms, get_image_files, imagenet_stats, load_learner, noop, parent_label, set_seed, vision_learner)
+from conftest import start
 from PIL import Image
 
 from easing_fastai.tools.cheaper_steps import FusedAdam, fewer_calls, memory_reused
@@ -542,3 +544,25 @@ def test_memory_is_given_back_after_an_error(name, monkeypatch):
     else:
         after = dict(libc.asked[len(inside):-1])
         assert after.keys() == inside.keys() and all(after[number] < inside[number] for number in inside) and libc.asked[-1] == "trim"
+
+
+FAULTS = """
+import resource, sys, torch
+from contextlib import nullcontext
+from easing_fastai.tools.cheaper_steps import memory_reused
+
+def page_faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+with memory_reused() if sys.argv[1] == "reused" else nullcontext():
+    for i in range(6):
+        before = page_faults()
+        gradients = [torch.ones(1_000_000) for _ in range(10)]
+        del gradients
+print(page_faults() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc" or "LD_PRELOAD" in os.environ, reason="another library takes care of memory")
+def test_memory_is_used_again():
+    without, reused = (int(start("-c", FAULTS, way).stdout) for way in ("as it comes", "reused"))
+    assert reused < 100 < without
