@@ -7,8 +7,8 @@ Docs: https://easing-fastai.github.io/easing_fastai/tools/in_memory.html.md"""
 # %% auto #0
 __all__ = ['WORTH_HELPERS', 'ON_PLAIN', 'RANDOM_READING', 'rng_states', 'set_rng', 'rng_untouched', 'with_own_rng', 'same',
            'NotAsExpected', 'some_rows', 'first_item', 'has_own', 'by_number', 'is_plain', 'Reader', 'stacked',
-           'n_deterministic', 'n_bytes', 'Kept', 'in_turns', 'BatchTransforms', 'InMemoryDL', 'with_kept', 'check_kind',
-           'plan', 'keep', 'in_memory']
+           'n_deterministic', 'n_bytes', 'Kept', 'round_robin', 'BatchTransforms', 'InMemoryDL', 'with_kept',
+           'check_kind', 'plan', 'keep', 'in_memory']
 
 # %% ../../nbs/tools/in_memory.ipynb #cell-002
 import multiprocessing, random
@@ -289,7 +289,7 @@ class Kept:
 # %% ../../nbs/tools/in_memory.ipynb #cell-013
 ON_PLAIN = {IntToFloatTensor: lambda tfm, x: x.float().div_(tfm.div), Normalize: lambda tfm, x: (x - tfm.mean)/tfm.std}
 
-def in_turns(
+def round_robin(
     iterators: list # of any kind
 ) -> Iterator: # of what they give, one from each, until all are at their end
     "One after the other, as PyTorch's loader takes batches from its workers."
@@ -368,7 +368,7 @@ class InMemoryDL(TfmdDL):
         if not n: return self.create_batches(rows)
         def share(rows, worker): return (row for i, row in enumerate(rows) if i//(self.bs or 1) % n == worker)
         workers = [with_own_rng(self.create_batches(share(own, worker)), seed + worker) for worker, own in enumerate(tee(rows, n))]
-        return in_turns(workers)
+        return round_robin(workers)
 
     def create_batches(self,
         samps: Iterator # row numbers, in order
