@@ -64,16 +64,16 @@ docs: $(STAMP)
 
 export: $(STAMP)
 	$(BIN)/nbdev-export
-	$(BIN)/python -c "from easing_fastai.tools.pages import write_heads; write_heads()"
+	$(BIN)/python -c "from easing_fastai.dev.run import write_heads; write_heads()"
 	$(BIN)/nbdev-clean
-	$(BIN)/python -c "from easing_fastai.tools.names import write_hover_json; write_hover_json('nbs/names.json')"
+	$(BIN)/python -c "from easing_fastai.decode import write_hover_json; write_hover_json('nbs/names.json')"
 
 outputs: $(STAMP)
-	$(BIN)/python -c "from easing_fastai.tools.pages import *; keep_outputs(*notebooks('$(ONLY)'))"
+	$(BIN)/python -c "from easing_fastai.dev.run import *; keep_outputs(*notebooks('$(ONLY)'))"
 	$(BIN)/nbdev-clean
 
 readme: $(STAMP)
-	$(BIN)/python -c "from easing_fastai.tools.pages import *; write_readme()"
+	$(BIN)/python -c "from easing_fastai.dev.run import *; write_readme()"
 
 test-real: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m real
@@ -82,7 +82,7 @@ prove: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m prove
 
 pictures: $(STAMP)
-	$(BIN)/python -c "from easing_fastai.tools.unfolding import write_pictures; write_pictures('nbs')"
+	$(BIN)/python -c "from easing_fastai.figures.home import write_pictures; write_pictures('nbs')"
 
 backbone: $(STAMP)
-	$(BIN)/python -c "from easing_fastai.tools.pretrained import *; make_backbone()"
+	$(BIN)/python -c "from easing_fastai.assets.backbone import *; make_backbone()"

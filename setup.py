@@ -42,5 +42,5 @@ setup(
     # The notebooks travel with the package, so that `easing-fastai run` works without a clone.
     packages=[*find_packages(include=["easing_fastai*"]), "easing_fastai.nbs"],
     package_dir={"easing_fastai.nbs": "nbs"},
-    package_data={"easing_fastai": ["data/*"], "easing_fastai.nbs": ["*.ipynb", "*/*.ipynb"]},
+    package_data={"easing_fastai": ["data/*"], "easing_fastai.nbs": ["*.ipynb"]},
 )

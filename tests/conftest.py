@@ -92,6 +92,6 @@ def no_opener_from_before():
 @pytest.fixture(scope="session")
 def digits() -> Path:
     "The offline digits, in the data folder of the tests."
-    from easing_fastai.tools.assets import mnist_sample
+    from easing_fastai.assets.datasets import mnist_sample
 
     return mnist_sample()

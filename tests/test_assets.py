@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 from conftest import REPO, start
-from easing_fastai.tools import assets, pretrained
-from easing_fastai.tools.assets import AssetError
-from easing_fastai.tools.machine import storage_findings
+from easing_fastai.assets import datasets as assets
+from easing_fastai.assets import backbone as pretrained
+from easing_fastai.assets.datasets import AssetError
+from easing_fastai.assets.machine import storage_findings
 
 FEW = {"train/3": 2, "train/7": 2, "valid/3": 1, "valid/7": 1}
 
@@ -176,7 +177,7 @@ def test_without_a_network(tmp_path):
     assert done.stdout.count("the network is off") == 2 and done.stdout.count("easing-fastai download") == 2
 
 
-MAKE = "from easing_fastai.tools.assets import mnist_sample; mnist_sample()"
+MAKE = "from easing_fastai.assets.datasets import mnist_sample; mnist_sample()"
 
 
 def test_two_processes_at_once(tmp_path):

@@ -45,7 +45,7 @@ def browser():
 @pytest.fixture(scope="module")
 def site(tmp_path_factory, browser) -> Path:
     "The pages of all chapters, made of kept outputs; and a tiny notebook that is executed, and fails at its end."
-    from easing_fastai.tools.pages import run_chapter
+    from easing_fastai.dev.run import run_chapter
 
     folder = tmp_path_factory.mktemp("site")
     site_of_kept_outputs(folder)

@@ -1,4 +1,4 @@
-"Notebooks from top to bottom: those of the tools, a chapter with ResNet-18, and all chapters on the real data."
+"Notebooks from top to bottom: those of the library, a chapter with ResNet-18, and all chapters on the real data."
 import os
 import subprocess
 import sys
@@ -27,10 +27,11 @@ def nbdev_test(folder: Path, *args: str, **env: str) -> subprocess.CompletedProc
     return done
 
 
-def test_the_other_notebooks(digits):
-    "The chapters run in test_colab.py; here the notebooks of the tools, the command line and the front door."
+@pytest.mark.parametrize("which", [("nbs/api",), ("nbs/figures",), ("nbs/dev",), ("nbs", "--file-re", "^[a-z]", "--skip-folder-re", "api|figures|dev")])
+def test_the_other_notebooks(digits, which):
+    "The chapters run in test_colab.py; here the library, the figures, what renders, and the pages around the chapters."
     before, data = state(REPO / "nbs"), state(digits.parent)
-    done = nbdev_test(REPO, "--skip-file-re", r"^\d\d", "--n-workers", "2", "--timing")
+    done = nbdev_test(REPO, *which, "--n-workers", "2", "--timing")
     assert done.returncode == 0, done.stderr[-4000:]
     assert state(REPO / "nbs") == before, "a notebook has left something in the folder of notebooks"
     assert state(digits.parent) == data, "a notebook has written into the data folder"
@@ -38,7 +39,7 @@ def test_the_other_notebooks(digits):
 
 def test_a_chapter_with_resnet18(tmp_path, digits):
     "Random weights in the place and form of ImageNet's: the way that readers with a network go."
-    make = "from easing_fastai.tools.pretrained import resnet18, resnet18_file, torch; " \
+    make = "from easing_fastai.assets.backbone import resnet18, resnet18_file, torch; " \
            "f = resnet18_file(); f.parent.mkdir(parents=True); torch.save(resnet18().state_dict(), f)"
     assert start("-c", make, TORCH_HOME=str(tmp_path)).returncode == 0
     done = nbdev_test(REPO, "nbs/04_head_and_backbone.ipynb", "--n-workers", "0", TORCH_HOME=str(tmp_path))
@@ -68,7 +69,7 @@ def accuracies(seeds: int, **env: str) -> list[float]:
 def mnist_home() -> str:
     "The user's FASTAI_HOME, with MNIST_SAMPLE in it; downloaded if it is not there."
     home = REAL_HOME or str(Path.home() / ".fastai")
-    get = "from easing_fastai.tools.assets import download_mnist_sample as d; print(d())"
+    get = "from easing_fastai.assets.datasets import download_mnist_sample as d; print(d())"
     done = start("-c", get, FASTAI_HOME=home)
     assert done.returncode == 0, done.stderr
     return home
@@ -76,7 +77,7 @@ def mnist_home() -> str:
 
 @pytest.mark.real
 def test_all_chapters_on_mnist_sample(mnist_home, solved):
-    done = nbdev_test(solved, "--file-re", r"^\d\d", "--n-workers", "2", "--timing", FASTAI_HOME=mnist_home)
+    done = nbdev_test(solved, "--file-re", r"^\d\d", "--skip-folder-re", "api|figures|dev", "--n-workers", "2", "--timing", FASTAI_HOME=mnist_home)
     assert done.returncode == 0, done.stderr[-4000:]
 
 
@@ -87,6 +88,6 @@ def test_accuracy_on_mnist_sample(mnist_home):
 
 
 def test_accuracy_on_the_offline_digits(digits):
-    "The median of five seeds; how long a run takes is told in nbs/tools/pretrained.ipynb."
+    "The median of five seeds; how long a run takes is told in nbs/api/assets/21_backbone.ipynb."
     right = sorted(accuracies(5))
     assert len(right) == 5 and right[2] >= 0.98, right

@@ -9,10 +9,10 @@ from PIL import Image
 from pictures import class_folders, cuttings, names
 from test_chapters import state
 
-from easing_fastai.tools import check_images as module
-from easing_fastai.tools import layout
-from easing_fastai.tools.check_images import check_images
-from easing_fastai.tools.layout import FolderError, guess_layout
+from easing_fastai.images import check as module
+from easing_fastai.images import layout
+from easing_fastai.images.check import check_images
+from easing_fastai.images.layout import FolderError, guess_layout
 
 
 def kinds(check) -> dict[str, list[str]]:
@@ -236,7 +236,7 @@ def test_the_line_that_is_shown_reads_what_was_guessed(tmp_path, kind):
     import pandas as pd
     from fastai.vision.all import ImageDataLoaders, Resize, get_image_files
 
-    from easing_fastai.your_own_images import labels_by_file
+    from easing_fastai.chapters.your_own_images import labels_by_file
 
     path = names(tmp_path / "p") if "csv" in kind or kind == "names" else class_folders(tmp_path / "p" / ("inner" if kind == "inner" else ""), n=6)
     if kind == "inner":

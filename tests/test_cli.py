@@ -54,7 +54,8 @@ def test_download_says_what_it_could_not_get():
 
 def test_download_with_everything_there(tmp_path):
     code = """
-from easing_fastai.tools import assets, pretrained
+from easing_fastai.assets import datasets as assets
+from easing_fastai.assets import backbone as pretrained
 import sys
 assets.download_mnist_sample = lambda: assets.data_folder()/'mnist_sample'
 pretrained.download_resnet18 = pretrained.resnet18_file
@@ -122,7 +123,7 @@ def two_chapters(tmp_path):
         nbformat.write(nbformat.v4.new_notebook(cells=[cell(source) for source in cells]), tmp_path / f"{name}.ipynb")
     code = f"""
 from pathlib import Path
-from easing_fastai.tools import pages
+from easing_fastai.dev import run as pages
 import sys
 pages.notebooks_folder = lambda: Path({str(tmp_path)!r})
 from easing_fastai.cli import main
@@ -192,7 +193,7 @@ def test_ctrl_c_in_a_download(tmp_path):
         code = f"""
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from easing_fastai.tools import assets
+from easing_fastai.assets import datasets as assets
 assets.URLs.MNIST_SAMPLE = 'http://127.0.0.1:{silent.getsockname()[1]}/mnist_sample.tgz'
 sys.argv = ['easing-fastai', 'download']
 from easing_fastai.cli import main
@@ -290,7 +291,7 @@ def test_bench_where_nothing_can_be_written(tmp_path):
 
 def test_bench_with_a_picture_that_can_not_be_read(tmp_path, digits, monkeypatch):
     from easing_fastai import cli
-    from easing_fastai.tools import bench
+    from easing_fastai.speed import bench
 
     def compare(*args, **kwargs):
         raise FileNotFoundError(2, "No such file or directory", "train/3/7.png")

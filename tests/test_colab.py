@@ -27,7 +27,7 @@ type(get_ipython()).__module__ = 'google.colab._shell'
 sys.modules.update(pytest=None, playwright=None)"""
 LAST = """import easing_fastai
 assert 'google.colab' in sys.modules and 'packages' in easing_fastai.__file__"""
-EXECUTE = "import sys, nbformat; from easing_fastai.tools.pages import execute; execute(nbformat.read(sys.argv[1], 4), sys.argv[2])"
+EXECUTE = "import sys, nbformat; from easing_fastai.dev.run import execute; execute(nbformat.read(sys.argv[1], 4), sys.argv[2])"
 INSTALL = f"install -q git+{ADDRESS}@main"
 
 
@@ -96,7 +96,7 @@ def test_the_kernel_of_colab_stays_as_it_is():
 
 
 def test_the_head_of_each_page():
-    code = "from easing_fastai.tools import pages; cells = lambda nb: [cell.source for cell in nb.cells]\n" \
+    code = "from easing_fastai.dev import run as pages; cells = lambda nb: [cell.source for cell in nb.cells]\n" \
            "pages.nbformat.write = lambda nb, path: print(cells(nb) == cells(pages.nbformat.read(path, 4)), path.name)\n" \
            "pages.write_heads()"
     done = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True)

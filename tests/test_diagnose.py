@@ -21,9 +21,9 @@ import pytest
 from conftest import start
 from PIL import Image
 
-from easing_fastai.tools.calls import Case
-from easing_fastai.tools.diagnose import diagnose
-from easing_fastai.tools.failures import KINDS, OLD, Kind
+from easing_fastai.diagnose.traceback import Case
+from easing_fastai.diagnose.diagnose import diagnose
+from easing_fastai.diagnose.failures import KINDS, OLD, Kind
 
 DLS = "dls = ImageDataLoaders.from_folder(path, valid='valid', bs=4)\n"
 LEARN = DLS + "learn = vision_learner(dls, arch, metrics=accuracy)\n"
@@ -185,7 +185,7 @@ def fastai():
     import fastai.vision.all as everything
     import matplotlib.pyplot as plt
 
-    from easing_fastai.tools.pretrained import digits_resnet18
+    from easing_fastai.assets.backbone import digits_resnet18
 
     cpus, everything.defaults.cpus = everything.defaults.cpus, 0
     callbacks = everything.defaults.callbacks
@@ -320,7 +320,7 @@ def test_a_pattern_that_fits_all_but_some(names):
 
 def test_weights_that_are_not_there(names, monkeypatch, tmp_path):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    run("from easing_fastai.tools.pretrained import resnet18_file\nresnet18_file().parent.mkdir(parents=True)\ntorch.save(models.resnet18().state_dict(), resnet18_file())", names)
+    run("from easing_fastai.assets.backbone import resnet18_file\nresnet18_file().parent.mkdir(parents=True)\ntorch.save(models.resnet18().state_dict(), resnet18_file())", names)
     special("weights that are not there", "model = models.resnet18(weights='IMAGENET')", names, "assert model")
 
 
@@ -451,7 +451,7 @@ def test_out_of_memory(names):
 
 GUARD = """
 import multiprocessing
-from easing_fastai.tools.diagnose import diagnose
+from easing_fastai.diagnose.diagnose import diagnose
 def work(): pass
 def main():
     with diagnose():
@@ -533,7 +533,7 @@ def test_the_sketch_of_a_guard_compiles():
 
 
 def test_no_change_switches_a_check_off():
-    import easing_fastai.tools.failures as failures
+    import easing_fastai.diagnose.failures as failures
 
     text = Path(failures.__file__).read_text(encoding="utf-8")
     assert not re.search(r"verify\s*=\s*False|unverified|CERT_NONE|check_hostname|trusted-host|_create_default_https_context|--no-check", text)
@@ -573,7 +573,7 @@ def test_a_file_that_the_server_does_not_have(names, server, no_proxy, tmp_path,
 
 def test_torch_and_torchvision_that_do_not_match():
     code = "import torch\ndef broken(file): raise OSError('undefined symbol')\ntorch.ops.load_library = broken\n" \
-           "from easing_fastai.tools.diagnose import diagnose\nwith diagnose(): import torchvision"
+           "from easing_fastai.diagnose.diagnose import diagnose\nwith diagnose(): import torchvision"
     done = start("-c", code)
     assert done.returncode == 1 and "Torch and torchvision that do not match" in done.stderr and "pip install --upgrade --force-reinstall torch torchvision" in done.stderr
     assert done.stderr.rstrip().splitlines()[-1].startswith("RuntimeError: operator torchvision::nms does not exist")
@@ -621,7 +621,7 @@ def test_line_step_and_values_of_an_unknown_error(names):
 
 
 SCRIPT = """
-from easing_fastai.tools.diagnose import diagnose
+from easing_fastai.diagnose.diagnose import diagnose
 folder = "pictures"
 with diagnose():
     print("before")
@@ -638,14 +638,14 @@ def test_a_script_ends_with_its_own_error(tmp_path):
 
 
 def test_after_the_fact(tmp_path):
-    code = "from easing_fastai.tools.diagnose import diagnose\nprint(diagnose())\n1/0\nprint(diagnose())\ntry: 'a'/'b'\nexcept TypeError: print(diagnose())\n"
+    code = "from easing_fastai.diagnose.diagnose import diagnose\nprint(diagnose())\n1/0\nprint(diagnose())\ntry: 'a'/'b'\nexcept TypeError: print(diagnose())\n"
     done = subprocess.run([sys.executable, "-i", "-q"], input=code, capture_output=True, text=True, cwd=tmp_path, timeout=60)
     first, second, third = [part for part in re.split(r"(?m)^(?=diagnose  |what happened)", done.stdout) if part.strip()]
     assert "There is no error" in first and "ZeroDivisionError" in second and "unsupported operand" in third
 
 
 def test_it_works_where_torch_and_fastai_do_not():
-    code = "import sys\nsys.modules.update(torch=None, fastai=None, torchvision=None, fastcore=None)\nfrom easing_fastai.tools.diagnose import diagnose\nwith diagnose(): import torch"
+    code = "import sys\nsys.modules.update(torch=None, fastai=None, torchvision=None, fastcore=None)\nfrom easing_fastai.diagnose.diagnose import diagnose\nwith diagnose(): import torch"
     done = start("-c", code)
     assert done.returncode == 1 and "ModuleNotFoundError" in done.stderr and "Not known here" in done.stderr
 

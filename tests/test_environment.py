@@ -1,8 +1,8 @@
 "Machines that this one is not: an old macOS, a device that is announced and fails, one that works."
 import pytest
 import torch
-from easing_fastai import environment
-from easing_fastai.environment import best_device, check_environment, device_findings
+from easing_fastai.chapters import environment
+from easing_fastai.chapters.environment import best_device, check_environment, device_findings
 from fastai.torch_core import default_device, defaults
 
 

@@ -17,9 +17,9 @@ from fastai.vision.all import (Adam, Brightness, Callback, Categorize, CategoryB
 from conftest import start
 from PIL import Image
 
-from easing_fastai.tools.cheaper_steps import FusedAdam, fewer_calls, memory_reused
-from easing_fastai.tools.in_memory import InMemoryDL, in_memory, rng_states
-from easing_fastai.tools.pretrained import digits_resnet18
+from easing_fastai.speed.cheaper_steps import FusedAdam, fewer_calls, memory_reused
+from easing_fastai.speed.in_memory import InMemoryDL, in_memory, rng_states
+from easing_fastai.assets.backbone import digits_resnet18
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_the_same_bits(pictures, way):
 
 @pytest.mark.parametrize("helpers_from", [0., 1000.])
 def test_the_same_bits_as_with_workers_and_for_many_rows(helpers_from, tmp_path, monkeypatch):
-    monkeypatch.setattr("easing_fastai.tools.in_memory.WORTH_HELPERS", helpers_from)  # seconds of reading
+    monkeypatch.setattr("easing_fastai.speed.in_memory.WORTH_HELPERS", helpers_from)  # seconds of reading
     folder = make_pictures(tmp_path, lambda i: (4, 4), n_train=1100)
     def run(make):
         set_seed(3)
@@ -549,7 +549,7 @@ def test_memory_is_given_back_after_an_error(name, monkeypatch):
 FAULTS = """
 import resource, sys, torch
 from contextlib import nullcontext
-from easing_fastai.tools.cheaper_steps import memory_reused
+from easing_fastai.speed.cheaper_steps import memory_reused
 
 def page_faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import REPO, start
 
-from easing_fastai.tools.names import callables, decode, dictionary, hover_texts, parts_of, signature_of, takers_of, uses
+from easing_fastai.decode import callables, decode, dictionary, hover_texts, parts_of, signature_of, takers_of, uses
 
 NAMES = dictionary().names
 ENTRIES = [*NAMES.items(), *dictionary().concepts.items()]
@@ -153,7 +153,7 @@ def test_every_parameter_can_be_shown():
 
 
 def test_fastai_is_imported_only_when_it_is_asked_about():
-    code = "import sys; from easing_fastai.tools.names import decode; print(decode('bs').meaning, 'fastai' in sys.modules)"
+    code = "import sys; from easing_fastai.decode import decode; print(decode('bs').meaning, 'fastai' in sys.modules)"
     assert start("-c", code).stdout.strip() == f"{NAMES['bs'].meaning} False"
 
 

@@ -12,7 +12,7 @@ import pytest
 from conftest import REPO, copy_repo, start
 
 NOTEBOOKS = sorted(p for p in (REPO / "nbs").rglob("*.ipynb") if not {"_proc", ".ipynb_checkpoints"} & set(p.parts))
-CHAPTERS = [p for p in NOTEBOOKS if re.match(r"\d\d_", p.name)]
+CHAPTERS = [p for p in NOTEBOOKS if p.parent.name == "nbs" and re.match(r"\d\d_", p.name)]
 ADDRESS = re.search(r'^Repository = "(.+)"', (REPO / "pyproject.toml").read_text(), flags=re.M)[1]
 
 WALK = """\
@@ -45,7 +45,7 @@ def words(path: Path) -> str:
 
 
 def ids(path: Path) -> str:
-    return path.stem
+    return path.relative_to(REPO / "nbs").as_posix()
 
 
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=ids)
@@ -147,7 +147,7 @@ def test_the_home_page_lists_all_chapters():
 
 
 def test_readme_is_made_from_the_home_page():
-    code = "from easing_fastai.tools import pages; from pathlib import Path; import sys; " \
+    code = "from easing_fastai.dev import run as pages; from pathlib import Path; import sys; " \
            "pages.Path.write_text = lambda self, text, **kw: sys.stdout.write(text); pages.write_readme()"
     done = start("-c", code, cwd=REPO, PYTHONIOENCODING="utf-8")
     assert done.stdout == (REPO / "README.md").read_text(encoding="utf-8"), "run `make readme`" + done.stderr
@@ -156,5 +156,5 @@ def test_readme_is_made_from_the_home_page():
 def test_the_front_door():
     done = start("-c", "from easing_fastai.core import *; print(*sorted(n for n in dir() if not n.startswith('__')))")
     names = set(done.stdout.split())
-    described = set(re.findall(r"`(\w+)\([\w, ]*\)`", words(REPO / "nbs" / "core.ipynb")))
+    described = set(re.findall(r"`(\w+)\([\w, ]*\)`", words(REPO / "nbs" / "api" / "90_core.ipynb")))
     assert names == described and len(names) >= 7

@@ -93,7 +93,7 @@ def test_lab_copies_the_notebooks_and_says_the_address(python, tmp_path):
         process.wait(30)
         subprocess.run(["pkill", "-f", str(tmp_path / "mine")])
     names = {p.name for p in (tmp_path / "mine").iterdir()}
-    assert {"index.ipynb", "00_environment.ipynb", "core.ipynb", "tools"} <= names
+    assert {"index.ipynb", "00_environment.ipynb", "cheat_sheet.ipynb"} <= names and "api" not in names
 
     (tmp_path / "mine" / "00_environment.ipynb").write_text("my own work")
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)

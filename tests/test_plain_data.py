@@ -12,7 +12,7 @@ import torch
 from conftest import REPO, start
 from easing_fastai.plain import augmentation, dataloaders, predict, vision_model
 from easing_fastai.plain.dataloaders import plain_dataloaders
-from easing_fastai.tools.prove import NotEqual, prove_equal
+from easing_fastai.plain.prove import NotEqual, prove_equal
 from PIL import Image
 
 PLAIN = sorted(p for p in (REPO / "easing_fastai" / "plain").glob("*.py") if p.name != "__init__.py")
@@ -62,7 +62,7 @@ from easing_fastai.plain.augmentation import draw_augmentation, plain_augment
 from easing_fastai.plain.dataloaders import IMAGENET_STATS, plain_dataloaders
 from easing_fastai.plain.predict import plain_predict, plain_results
 from easing_fastai.plain.vision_model import plain_groups, plain_unfreeze, plain_vision_model
-from easing_fastai.tools.narrow_resnet import digits_resnet18
+from easing_fastai.plain.narrow_resnet import digits_resnet18
 random.seed(42); torch.manual_seed(42)
 train, valid, vocab = plain_dataloaders(Path(sys.argv[1]), stats=IMAGENET_STATS)
 model = plain_vision_model(digits_resnet18, len(vocab))
@@ -239,7 +239,7 @@ def everything_about(model, groups, unfreeze) -> dict:
 
 
 def model_of(module) -> dict:
-    from easing_fastai.tools.narrow_resnet import digits_resnet18
+    from easing_fastai.plain.narrow_resnet import digits_resnet18
 
     torch.manual_seed(42)
     model = module.plain_vision_model(digits_resnet18, 2)
@@ -248,7 +248,7 @@ def model_of(module) -> dict:
 
 @pytest.fixture(scope="module")
 def model_of_fastai(digits) -> dict:
-    from easing_fastai.tools.pretrained import digits_resnet18
+    from easing_fastai.assets.backbone import digits_resnet18
     from fastai.vision.all import ImageDataLoaders, set_seed, vision_learner
 
     dls = ImageDataLoaders.from_folder(digits, valid="valid", device="cpu")
@@ -430,7 +430,7 @@ def test_models_that_are_not_a_body_and_a_head(model, told):
 
 
 def test_predictions_that_make_no_sense(digits):
-    from easing_fastai.tools.narrow_resnet import digits_resnet18
+    from easing_fastai.plain.narrow_resnet import digits_resnet18
 
     model = vision_model.plain_vision_model(digits_resnet18, 2)
     file = next((digits / "valid" / "3").iterdir())

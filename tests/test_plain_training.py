@@ -14,7 +14,7 @@ SEEDS, SIZES, WORKERS = (0, 1, 2), (64, 32), (0, 2)
 
 def fastais(path: Path, arch, seed: int = 42, bs: int = 64, workers: int = 0):
     "The walk, on the CPU: the losses, the learner."
-    from easing_fastai.fine_tune import RecordRates
+    from easing_fastai.chapters.fine_tune import RecordRates
     from fastai.vision.all import ImageDataLoaders, accuracy, defaults, set_seed, vision_learner
 
     before, defaults.use_cuda = defaults.use_cuda, False # on the CPU, on every machine
@@ -45,7 +45,7 @@ def twins(path: Path, arch, seed: int = 42, bs: int = 64, workers: int = 0, chan
 
 def prove(training, model, losses, learn):
     "One proof for everything that a training leaves behind; raises NotEqual."
-    from easing_fastai.tools.prove import prove_equal
+    from easing_fastai.plain.prove import prove_equal
 
     return (prove_equal(training.losses, losses, "losses") + prove_equal(model, learn.model)
             + prove_equal(training.table[-1], list(learn.recorder.values[-1])))
@@ -68,7 +68,7 @@ def few(digits, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def walked(few):
     "fastai's run on the few digits."
-    from easing_fastai.tools.pretrained import digits_resnet18
+    from easing_fastai.assets.backbone import digits_resnet18
 
     return few, digits_resnet18, *fastais(few, digits_resnet18)
 
@@ -119,7 +119,7 @@ MISTAKES = [decay_for_batchnorm, momentum_not_cycled, eps_of_pytorch, adam_of_py
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda f: f.__name__)
 def test_a_mistake_is_noticed(walked, mistake, monkeypatch):
     from easing_fastai.plain import fine_tune
-    from easing_fastai.tools.prove import NotEqual
+    from easing_fastai.plain.prove import NotEqual
 
     path, arch, losses, learn = walked
     if mistake is rates_swapped:
@@ -247,7 +247,7 @@ def test_bad_input_of_fine_tune():
 
 def test_a_loss_that_is_not_a_number_is_told_by_the_proof():
     from easing_fastai.plain.learner import plain_fit_one_cycle
-    from easing_fastai.tools.prove import NotEqual, prove_equal
+    from easing_fastai.plain.prove import NotEqual, prove_equal
 
     broken = [(x * float("nan"), y) for x, y in batches()]
     one, other = (plain_fit_one_cycle(linear(), broken, batches(), 1) for _ in range(2))
@@ -275,7 +275,7 @@ def random_resnet18(home: Path):
     "torchvision's resnet18 with random weights where ImageNet's would lie."
     from torchvision.models import resnet18
 
-    from easing_fastai.tools.pretrained import resnet18_file
+    from easing_fastai.assets.backbone import resnet18_file
 
     torch.hub.set_dir(str(home / "hub"))
     resnet18_file().parent.mkdir(parents=True, exist_ok=True)
@@ -286,7 +286,7 @@ def random_resnet18(home: Path):
 
 @pytest.fixture(scope="module")
 def archs(tmp_path_factory):
-    from easing_fastai.tools.pretrained import digits_resnet18
+    from easing_fastai.assets.backbone import digits_resnet18
 
     before = torch.hub.get_dir()
     yield {"digits_resnet18": digits_resnet18, "resnet18": random_resnet18(tmp_path_factory.mktemp("torch"))}

@@ -10,18 +10,18 @@ import pytest
 from conftest import HOME
 from pictures import class_folders
 
-from easing_fastai.tools import training
-from easing_fastai.tools.processes import launch, launch_line, why_it_failed
+from easing_fastai.train import training
+from easing_fastai.train.processes import launch, launch_line, why_it_failed
 
 EPOCHS = 10
 
 TRAIN = f"""
 import json, sys
 from pathlib import Path
-from easing_fastai.more_than_one_machine import fingerprint
-from easing_fastai.tools import training
-from easing_fastai.tools.assets import mnist_sample
-from easing_fastai.tools.processes import first_once, join
+from easing_fastai.chapters.more_than_one_machine import fingerprint
+from easing_fastai.train import training
+from easing_fastai.assets.datasets import mnist_sample
+from easing_fastai.train.processes import first_once, join
 
 place = Path(sys.argv[1])
 rank, n = join()

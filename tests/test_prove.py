@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 import torch
-from easing_fastai.tools.prove import NotEqual, largest_distance, prove_equal
+from easing_fastai.plain.prove import NotEqual, largest_distance, prove_equal
 from torch import nn
 
 NAN = float("nan")

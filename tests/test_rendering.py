@@ -16,8 +16,8 @@ NUMBERED = sorted((REPO / "nbs").glob("[0-9]*_*.ipynb"))  # what `easing-fastai 
 
 def site_of_kept_outputs(folder: Path) -> Path:
     "The pages of a run, made of the outputs that the repository keeps: nothing is executed."
-    from easing_fastai.tools.look import small_picture, title_of
-    from easing_fastai.tools.pages import ChapterRun, key_result, setup_line, write_pages
+    from easing_fastai.dev.page import small_picture, title_of
+    from easing_fastai.dev.run import ChapterRun, key_result, setup_line, write_pages
 
     runs = []
     for path in NUMBERED:
@@ -186,6 +186,6 @@ def test_figures_of_a_page(path, site, pages):
 
 
 def test_a_formula_can_be_read():
-    from easing_fastai.tools.look import markdown_html
+    from easing_fastai.dev.page import markdown_html
 
     assert "$a^2 + b_1$" in markdown_html("The sum is $a^2 + b_1$.")

@@ -39,7 +39,7 @@ def processed(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def pages(processed) -> dict[str, nbformat.NotebookNode]:
-    "The processed notebooks by the file that Quarto makes of them, as tools/names.html."
+    "The processed notebooks by the file that Quarto makes of them, as api/decode.html."
     found = {}
     for path in processed.rglob("*.ipynb"):
         nb = nbformat.read(path, as_version=4)
@@ -50,7 +50,7 @@ def pages(processed) -> dict[str, nbformat.NotebookNode]:
 
 def test_every_notebook_becomes_a_page(processed, pages):
     assert {p.relative_to(processed) for p in processed.rglob("*.ipynb")} == {p.relative_to(REPO / "nbs") for p in NOTEBOOKS}
-    assert len(pages) == len(NOTEBOOKS) and {"index.html", "mnist.html", "plain_dataloaders.html", "core.html"} <= pages.keys()
+    assert len(pages) == len(NOTEBOOKS) and {"index.html", "mnist.html", "plain_dataloaders.html", "api/core.html"} <= pages.keys()
     for name, nb in pages.items():
         assert nb.cells[0].cell_type == "raw" and yaml.safe_load(nb.cells[0].source.strip("-\n"))["title"], name
         assert not any("google.colab" in cell.source for cell in nb.cells), f"{name}: the installation in Colab is not for readers"

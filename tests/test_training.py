@@ -21,10 +21,10 @@ from test_chapters import state
 from typer.testing import CliRunner
 
 from easing_fastai.cli import app
-from easing_fastai.tools import training
-from easing_fastai.tools.check_images import check_images
-from easing_fastai.tools.layout import FolderError
-from easing_fastai.tools.training import FILES, ModelError, load_model, usable_pictures
+from easing_fastai.train import training
+from easing_fastai.images.check import check_images
+from easing_fastai.images.layout import FolderError
+from easing_fastai.train.training import FILES, ModelError, load_model, usable_pictures
 
 QUICK = dict(epochs=1, arch="digits_resnet18", say=lambda text: None)
 

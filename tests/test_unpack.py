@@ -12,11 +12,11 @@ from multiprocessing import get_context
 import numpy as np
 import pytest
 import torch
-from easing_fastai.tools import unpack_trace
-from easing_fastai.tools.few_images import few_learner
-from easing_fastai.tools.unpack import Unpacked, unpack
-from easing_fastai.tools.unpack_trace import ACTIVE, MOST, NESTED
-from easing_fastai.tools.unpack_view import source_of
+from easing_fastai.unpack import trace as unpack_trace
+from easing_fastai.experiments.few_images import few_learner
+from easing_fastai.unpack.unpack import Unpacked, unpack
+from easing_fastai.unpack.trace import ACTIVE, MOST, NESTED
+from easing_fastai.unpack.view import source_of
 from fastai.optimizer import Adam
 
 WAYS = [True, False] if hasattr(sys, "monitoring") else [False]
@@ -318,7 +318,7 @@ def test_in_a_notebook(monkeypatch):
     from IPython.utils.capture import capture_output
     shell = InteractiveShell.instance()
     monkeypatch.setattr(shell, "kernel", "a notebook", raising=False)
-    shell.run_cell("from easing_fastai.tools.unpack import unpack\ndef f(n): return g(n)\ndef g(n): return 1/n")
+    shell.run_cell("from easing_fastai.unpack.unpack import unpack\ndef f(n): return g(n)\ndef g(n): return 1/n")
     page = shell.run_cell("with unpack() as u: f(1)\nu").result._repr_html_()
     assert "<details" in page and "f(n=1)" in page and "g(n=1)" in page
     with capture_output() as captured: failed = shell.run_cell("with unpack() as u: f(0)")
