@@ -15,7 +15,7 @@ import weakref
 import torch
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner
-from .trace import in_words, parameters_of
+from ..base.values import describe_value, parameters_of
 
 # %% ../../nbs/api/unpack/31_changes.ipynb #cell-005
 LARGEST = 200_000_000 # parameters; no copy is made of larger models
@@ -35,7 +35,7 @@ def state_of_learner(
     hypers = getattr(opt, 'hypers', None) or []
     names = {'lr': 'learning rates', 'mom': 'momentum', 'wd': 'weight decay'}
     for name, said in names.items():
-        values = [in_words(group[name]) for group in hypers if name in group]
+        values = [describe_value(group[name]) for group in hypers if name in group]
         if values: state[said] = ', '.join(values if len(set(values)) > 1 else values[:1])
     return state
 

@@ -6,8 +6,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/unpack/trace.html.md"""
 
 # %% auto #0
 __all__ = ['STANDARD_LIBRARY', 'SKIPPED', 'COUNTED', 'BELOW', 'STEP', 'LIBRARIES', 'TOOLBOXES', 'DOING', 'GENERATOR', 'SEPARATE',
-           'MOST', 'NESTED', 'DEEPEST', 'ACTIVE', 'UNHEARD', 'MONITORING', 'Call', 'in_words', 'list_in_words',
-           'tensor_in_words', 'module_in_words', 'parameters_of', 'shape_in_words', 'cut', 'package_of', 'kind_of',
+           'MOST', 'NESTED', 'DEEPEST', 'ACTIVE', 'UNHEARD', 'MONITORING', 'Call', 'package_of', 'kind_of',
            'find_function', 'traits_of', 'is_default', 'arguments_of', 'describe', 'merge', 'by_code', 'freeze',
            'unheard', 'Listener', 'Monitoring', 'Profile', 'first_instruction', 'stop_in_child']
 
@@ -15,18 +14,16 @@ __all__ = ['STANDARD_LIBRARY', 'SKIPPED', 'COUNTED', 'BELOW', 'STEP', 'LIBRARIES
 import cProfile, dis, os, sys, sysconfig
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import lru_cache
 from multiprocessing.process import BaseProcess
-from pathlib import Path, PurePath
+from pathlib import Path
 from threading import Thread, get_ident
 from time import perf_counter
 from types import CodeType, FrameType, FunctionType, MethodType
 
 # %% ../../nbs/api/unpack/30_trace.ipynb #cell-003
-import numpy as np
 import torch
-from fastcore.foundation import L
-from torch import nn
+from ..base.values import describe_value
 
 # %% ../../nbs/api/unpack/30_trace.ipynb #cell-006
 @dataclass(eq=False, repr=False)
@@ -62,81 +59,6 @@ class Call:
         for child in self.children: yield from child.walk()
 
     def __repr__(self): return f'<{self.name} × {self.calls:,}, {self.seconds:.3g} s>'
-
-# %% ../../nbs/api/unpack/30_trace.ipynb #cell-008
-def in_words(
-    value,          # an argument of a call
-    inside: int = 0 # how many containers it lies in
-) -> str: # at most about 60 characters
-    "A value, short: tensors by shape, type and device, models by class and size, files by name."
-    kind = type(value)
-    if isinstance(value, torch.Tensor): return tensor_in_words(value)
-    if isinstance(value, nn.Module): return module_in_words(value)
-    if isinstance(value, (float, np.floating)): return f'{float(value):.4g}'
-    if kind in (int, bool, type(None), type(...)): return cut(repr(value), 30)
-    if isinstance(value, (str, bytes)) and kind.__module__ in ('builtins', 'numpy'): return cut(repr(value[:60]), 40)
-    if isinstance(value, PurePath): return f'…/{value.name}'
-    if kind is slice:
-        ends = [value.start, value.stop] if value.start is not None else [value.stop]
-        return f'slice({", ".join(in_words(end) for end in ends)})'
-    if kind is np.ndarray:
-        small = value.size <= 4 and value.dtype.kind in 'fiu'
-        return f'[{", ".join(in_words(v) for v in value.tolist())}]' if small and value.ndim == 1 else f'array {shape_in_words(value.shape)} {value.dtype}'
-    if kind in (list, tuple, set, frozenset, L): return list_in_words(value, inside)
-    if kind is dict:
-        pairs = [f'{in_words(key, 2)}: {in_words(v, inside + 1)}' for key, v in list(value.items())[:3]] if inside < 2 else []
-        return cut('{' + ', '.join(pairs + ['…']*(len(value) > len(pairs))) + '}', 60)
-    if isinstance(value, type): return value.__name__
-    if kind is FunctionType: return value.__name__
-    if kind is MethodType: return getattr(value.__func__, '__qualname__', 'method')
-    if kind is partial: return f'partial({in_words(value.func)})'
-    return str(value) if kind in (torch.device, torch.dtype) else kind.__name__
-
-def list_in_words(
-    values,         # a list, a tuple, a set or an L
-    inside: int = 0 # how many containers it lies in
-) -> str:
-    "Up to three values in words, more as their number and the first."
-    kind, items = type(values), list(values.items if type(values) is L else values)
-    if inside >= 2: return f'{kind.__name__} of {len(items)}'
-    if len(items) > 3: return f'{kind.__name__} of {len(items):,}: {cut(in_words(items[0], inside + 1), 30)}, …'
-    opening, closing = '()' if kind is tuple else '{}' if kind in (set, frozenset) else '[]'
-    return opening + cut(', '.join(in_words(item, inside + 1) for item in items), 80) + closing
-
-def tensor_in_words(
-    x: torch.Tensor # nothing is read but its shape, type and device
-) -> str: # e.g. TensorImage 64×3×28×28 float32 cpu
-    "Class, shape, type and device of a tensor."
-    with torch._C.DisableTorchFunctionSubclass(): # so that subclasses have no say
-        return f'{type(x).__name__} {shape_in_words(x.shape)} {str(x.dtype).removeprefix("torch.")} {x.device}'
-
-def module_in_words(
-    module: nn.Module # a model, a layer or a loss
-) -> str: # e.g. Sequential (177,232 parameters)
-    "Class of a model, and how many parameters it has."
-    if '_parameters' not in vars(module): return type(module).__name__ # it is being made right now
-    n = sum(p.numel() for p in parameters_of(module))
-    return f'{type(module).__name__} ({n:,} parameters)' if n else type(module).__name__
-
-def parameters_of(
-    module: nn.Module # any
-) -> list: # each once; those without a shape yet are left out
-    "All parameters of a module."
-    lazy = nn.parameter.UninitializedTensorMixin
-    return [p for p in nn.Module.parameters(module) if not isinstance(p, lazy)]
-
-def shape_in_words(
-    shape # of a tensor or an array
-) -> str:
-    "64×3×28×28, or 'one number'."
-    return '×'.join(str(n) for n in shape) or 'one number'
-
-def cut(
-    text: str,  # of any length
-    length: int # at most so many characters
-) -> str:
-    "The text, cut where it is too long."
-    return text if len(text) <= length else text[:length - 1] + '…'
 
 # %% ../../nbs/api/unpack/30_trace.ipynb #cell-013
 STANDARD_LIBRARY = tuple({os.path.abspath(sysconfig.get_path(which)) + os.sep for which in ('stdlib', 'platstdlib')})
@@ -234,13 +156,13 @@ def arguments_of(
     if function is not None:
         given = function.__defaults__ or ()
         defaults = dict(zip(names[n - len(given):n], given), **(function.__kwdefaults__ or {}))
-    found = {name: in_words(values[name]) for name in names[skip:n + n_only] if name in values
+    found = {name: describe_value(values[name]) for name in names[skip:n + n_only] if name in values
              and not (name in defaults and is_default(values[name], defaults[name]))}
     n += n_only
     if flags & 4: # *args
-        found |= {f'{names[n]}[{i}]' if len(values[names[n]]) > 1 else names[n]: in_words(v) for i, v in enumerate(values.get(names[n], ())[:3])}
+        found |= {f'{names[n]}[{i}]' if len(values[names[n]]) > 1 else names[n]: describe_value(v) for i, v in enumerate(values.get(names[n], ())[:3])}
         n += 1
-    if flags & 8: found |= {str(name): in_words(v) for name, v in list(values.get(names[n], {}).items())[:8]} # **kwargs
+    if flags & 8: found |= {str(name): describe_value(v) for name, v in list(values.get(names[n], {}).items())[:8]} # **kwargs
     return found
 
 def describe(

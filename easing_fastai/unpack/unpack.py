@@ -19,7 +19,8 @@ from types import AsyncGeneratorType, CoroutineType, GeneratorType, TracebackTyp
 
 # %% ../../nbs/api/unpack/33_unpack.ipynb #cell-003
 from rich.tree import Tree
-from .trace import ACTIVE, LIBRARIES, Call, Listener, in_words, package_of, unheard
+from ..base.values import describe_value
+from .trace import ACTIVE, LIBRARIES, Call, Listener, package_of, unheard
 from .changes import Watch, plural
 from .view import as_html, as_page, as_rich, as_text, duration, label, open_lines, story
 
@@ -111,7 +112,7 @@ class Unpacked:
         name: str # of a function, `freeze_to`, or of a method with its class, `Learner.freeze_to`
     ) -> list: # of Call: .name, .args, .calls, .seconds, .children
         "All lines of a function, also those that the story leaves out."
-        if not isinstance(name, str): raise TypeError(f'find takes the name of a function as text, not {in_words(name)}')
+        if not isinstance(name, str): raise TypeError(f'find takes the name of a function as text, not {describe_value(name)}')
         return [call for call in self.root.walk() if call.code and (call.name == name or call.name.endswith('.' + name))]
 
     def to_html(self) -> str: # a page that needs nothing else
@@ -139,7 +140,7 @@ def levels(
     depth: int|None # how many to open
 ) -> int|None: # the same
     "Raises `ValueError` if so many levels can't be opened."
-    if depth is not None and (type(depth) is not int or depth < 1): raise ValueError(f'depth is a whole number from 1 on, not {in_words(depth)}')
+    if depth is not None and (type(depth) is not int or depth < 1): raise ValueError(f'depth is a whole number from 1 on, not {describe_value(depth)}')
     return depth
 
 def mark_error(
@@ -184,7 +185,7 @@ def unpack(
     owner, function = getattr(f, '__self__', None), f.func if type(f) is partial else f
     code = getattr(getattr(function, '__func__', function), '__code__', None)
     package = package_of(code.co_filename) if code else ''
-    name = f'{call_name(f)}({", ".join([*map(in_words, args), *(f"{k}={in_words(v)}" for k, v in kwargs.items())])})'
+    name = f'{call_name(f)}({", ".join([*map(describe_value, args), *(f"{k}={describe_value(v)}" for k, v in kwargs.items())])})'
     unpacked = Unpacked(name=name, story=(package,) if package not in LIBRARIES else (), look_at=(owner, *args, *kwargs.values()))
     with unpacked: unpacked.result = f(*args, **kwargs)
     unpacked.notes += generator_note(unpacked.result)
@@ -216,5 +217,5 @@ def how_to_call(
         function, bracket, arguments = thing.partition('(')
         if bracket and function.replace('.', '').isidentifier(): example = f'Write unpack({function}, {arguments.strip().removesuffix(")")})'.replace(', )', ')')
         return f'unpack takes the function itself, not its text. {example}, without quotation marks.'
-    return (f'unpack got {in_words(thing)}, which cannot be called. In unpack(learn.fine_tune(1)), Python runs fine_tune first, '
+    return (f'unpack got {describe_value(thing)}, which cannot be called. In unpack(learn.fine_tune(1)), Python runs fine_tune first, '
             f'and unpack sees only its result. {example}.')
