@@ -55,12 +55,12 @@ def doctor():
 @app.command()
 def download():
     "Fetch MNIST_SAMPLE and the weights of ResNet-18 now, for when there is no network."
-    from easing_fastai.assets.datasets import AssetError, download_mnist_sample, for_people
+    from easing_fastai.assets.datasets import AssetError, download_mnist_sample, home_relative
     from easing_fastai.assets.backbone import download_resnet18
     failed = False
     for name, fetch in {'MNIST_SAMPLE': download_mnist_sample, 'ResNet-18': download_resnet18}.items():
         console.print(f'Fetching {name}')
-        try: console.print(f'[green]✓[/] {name} is in {escape(for_people(fetch()))}', highlight=False)
+        try: console.print(f'[green]✓[/] {name} is in {escape(home_relative(fetch()))}', highlight=False)
         except AssetError as e:
             console.print(f'[red]✗[/] {escape(str(e))}', highlight=False)
             failed = True
@@ -143,18 +143,18 @@ def lab(
 ):
     "Copy the notebooks to a folder of yours and open JupyterLab there."
     need('jupyterlab', 'ipykernel')
-    from easing_fastai.base.files import built_in_one_step, for_people
+    from easing_fastai.base.files import whole_folder, home_relative
     from easing_fastai.dev.run import notebooks_folder
     folder = folder.expanduser().absolute()
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            fail(f'{for_people(folder)} is there already, and nothing of yours is overwritten. Choose a new folder: '
+            fail(f'{home_relative(folder)} is there already, and nothing of yours is overwritten. Choose a new folder: '
                  f'easing-fastai lab FOLDER. To go on working in this one: jupyter lab "{folder}"')
         if folder.exists(): folder.rmdir() # it is empty
-        with built_in_one_step(folder) as work:
+        with whole_folder(folder) as work:
             shutil.copytree(notebooks_folder(), work, ignore=shutil.ignore_patterns('_*', '.*', '*.yml', '*.lua', '*.css', '*.qmd', '*.svg', '*.png', '*.json', '*.txt'))
-    except OSError as e: fail(f'The notebooks could not be copied to {for_people(folder)}: {e.strerror or e.args[0][0][-1]}. Choose another folder.') # copytree collects errors
-    console.print(f'Your notebooks: {for_people(folder)}', highlight=False, soft_wrap=True)
+    except OSError as e: fail(f'The notebooks could not be copied to {home_relative(folder)}: {e.strerror or e.args[0][0][-1]}. Choose another folder.') # copytree collects errors
+    console.print(f'Your notebooks: {home_relative(folder)}', highlight=False, soft_wrap=True)
     raise typer.Exit(subprocess.call([sys.executable, '-m', 'jupyterlab', str(folder), *([] if browser else ['--no-browser'])]))
 
 # %% ../nbs/api/91_cli.ipynb #cell-016
@@ -170,7 +170,7 @@ def check(
 ):
     "Say what in a folder of pictures will make a training fail or mislead."
     from easing_fastai.images.check import check_images
-    from easing_fastai.images.layout import FolderError
+    from easing_fastai.base.files import FolderError
     try:
         with bars() as progress:
             task = progress.add_task('Looking at the pictures', total=None)
@@ -191,12 +191,12 @@ def train(
 ):
     "Make a model of a folder of pictures: guess the labels, fine-tune, write a report."
     from easing_fastai.chapters.environment import best_device
-    from easing_fastai.base.files import for_people
-    from easing_fastai.images.layout import FolderError, shown
+    from easing_fastai.base.files import home_relative
+    from easing_fastai.base.files import FolderError, printable
     from easing_fastai.train.processes import ProcessLost
     from easing_fastai.train.training import train as train_on
     out, before = out.expanduser(), os.path.exists(out.expanduser()) # False where one may not look, too
-    where = shown(for_people(out))
+    where = printable(home_relative(out))
     best_device() # where fastai would choose one that does not work, this sets it right
     try:
         with bars() as progress:
@@ -210,7 +210,7 @@ def train(
     if card is None: return # one of several processes, and not the one that writes
     wrong = round((1 - card.accuracy)*card.n_valid)
     console.print(f'[green]✓[/] {wrong:,} of {card.n_valid:,} pictures kept aside wrong ({card.accuracy:.1%} right)', highlight=False)
-    console.print(f'To read: {escape(shown(for_people(out/"index.html")))}', highlight=False, soft_wrap=True)
+    console.print(f'To read: {escape(printable(home_relative(out/"index.html")))}', highlight=False, soft_wrap=True)
     console.print(f'To ask:  easing-fastai predict {escape(where)} PICTURE', highlight=False, soft_wrap=True)
 
 # %% ../nbs/api/91_cli.ipynb #cell-018
@@ -221,7 +221,7 @@ def predict(
 ):
     "Ask a model about pictures: the class and the probabilities."
     from rich.table import Table
-    from easing_fastai.images.layout import shown
+    from easing_fastai.base.files import printable
     from easing_fastai.train.training import ModelError, load_model
     table, refused = Table('picture', 'class', 'probabilities'), []
     try:
@@ -230,10 +230,10 @@ def predict(
             try: answer = loaded.predict(file)
             except ModelError as e: refused.append(str(e))
             else:
-                shares = ', '.join(f'{shown(label)} {share:.1%}' for label, share in list(answer.items())[:5]) + (' …' if len(answer) > 5 else '')
-                table.add_row(escape(shown(file)), escape(shown(next(iter(answer)))), escape(shares))
+                shares = ', '.join(f'{printable(label)} {share:.1%}' for label, share in list(answer.items())[:5]) + (' …' if len(answer) > 5 else '')
+                table.add_row(escape(printable(file)), escape(printable(next(iter(answer)))), escape(shares))
     except ModelError as e: fail(str(e))
-    except OSError as e: fail(f'{shown(e.filename or model)} can not be read: {e.strerror or e}.')
+    except OSError as e: fail(f'{printable(e.filename or model)} can not be read: {e.strerror or e}.')
     except KeyboardInterrupt: fail('Stopped.', 130)
     if table.rows: console.print(table)
     for message in refused: Console(stderr=True).print(f'[bold red]✗[/] {escape(message)}', highlight=False, soft_wrap=True)

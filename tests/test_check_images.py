@@ -12,7 +12,8 @@ from test_chapters import state
 from easing_fastai.images import check as module
 from easing_fastai.images import layout
 from easing_fastai.images.check import check_images
-from easing_fastai.images.layout import FolderError, guess_layout
+from easing_fastai.base.files import FolderError
+from easing_fastai.images.layout import guess_layout
 
 
 def kinds(check) -> dict[str, list[str]]:
@@ -36,7 +37,7 @@ def test_good_pictures_have_no_problem_and_stay_as_they_are(photos):
     assert state(photos) == before
 
 
-@pytest.mark.parametrize("path, words", [("nowhere", "There is no folder"), ("a.txt", "is a file"), ("x" * 5000, "can not be looked at"), ("a\nb", "There is no folder a\\nb")])
+@pytest.mark.parametrize("path, words", [("nowhere", "There is no folder"), ("a.txt", "is a file"), ("x" * 5000, "cannot be looked at"), ("a\nb", "There is no folder a\\nb")])
 def test_what_is_no_folder(path, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("a.txt").touch()

@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 from easing_fastai.cli import app
 from easing_fastai.train import training
 from easing_fastai.images.check import check_images
-from easing_fastai.images.layout import FolderError
+from easing_fastai.base.files import FolderError
 from easing_fastai.train.training import FILES, ModelError, load_model, usable_pictures
 
 QUICK = dict(epochs=1, arch="digits_resnet18", say=lambda text: None)

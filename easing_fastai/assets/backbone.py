@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torchvision.models import ResNet18_Weights, resnet18
 from torchvision.transforms.functional import pil_to_tensor
-from .datasets import AssetError, TIMEOUT, for_people, is_offline, reason, waiting_at_most
+from .datasets import AssetError, TIMEOUT, home_relative, is_offline, reason, waiting_at_most
 from ..plain.narrow_resnet import NarrowResNet18, digits_resnet18, weights_file
 
 # %% ../../nbs/api/assets/21_backbone.ipynb #cell-006
@@ -44,7 +44,7 @@ def download_resnet18() -> Path: # the file of weights
         raise AssetError(f'The ResNet-18 weights could not be downloaded: {reason(e)}') from e
     except Exception as e: # a file cut short fails in as many ways as there are places to cut it
         if not file.exists(): raise AssetError(f'The ResNet-18 weights did not arrive whole: {reason(e)}') from e
-        raise AssetError(f'The weights in {for_people(file)} are damaged. Remove that file and try again.') from e
+        raise AssetError(f'The weights in {home_relative(file)} are damaged. Remove that file and try again.') from e
     return file
 
 @cache # asked once in a process: a firewall that doesn't answer costs its ten seconds only once

@@ -21,7 +21,7 @@ from fastai.data.external import URLs, fastai_cfg, fastai_path
 from fastdownload.core import check, checks_module
 from PIL import Image
 from torch.hub import download_url_to_file
-from ..base.files import built_in_one_step, for_people
+from ..base.files import whole_folder, home_relative
 
 # %% ../../nbs/api/assets/20_datasets.ipynb #cell-006
 class AssetError(RuntimeError):
@@ -52,11 +52,11 @@ def data_folder() -> Path: # by default ~/.fastai/data
         if folder is None: raise configparser.NoOptionError('data', 'DEFAULT')
         with suppress(FileNotFoundError): os.stat(folder/'mnist_sample') # a folder that one may not look into says so here
     except OSError as e:
-        other = f', or name another folder in {for_people(config)}' if os.path.exists(config) else ''
+        other = f', or name another folder in {home_relative(config)}' if os.path.exists(config) else ''
         raise AssetError(f"fastai's folder can't be used: {reason(e)}. "
                          f'Set the environment variable FASTAI_HOME to a folder that you may write to{other}.') from e
     except (configparser.Error, UnicodeDecodeError) as e:
-        raise AssetError(f"fastai's settings in {for_people(config)} can't be read: {' '.join(str(e).split())}. "
+        raise AssetError(f"fastai's settings in {home_relative(config)} can't be read: {' '.join(str(e).split())}. "
                          'Correct that file, or remove it: fastai then writes a new one.') from e
     return folder
 
@@ -105,7 +105,7 @@ def checked(
 ) -> Path: # the same path
     "The path, if the data set in it is whole; else raises `AssetError`."
     if (lacks := damage(path)) is None: return path
-    raise AssetError(f'The data in {for_people(path)} is damaged: {lacks}. '
+    raise AssetError(f'The data in {home_relative(path)} is damaged: {lacks}. '
                      f'Rename or remove that folder and try again, then it is made anew.')
 
 # %% ../../nbs/api/assets/20_datasets.ipynb #cell-012
@@ -144,7 +144,7 @@ def make_digits_sample(
     "Writes scikit-learn's threes and sevens in the layout of MNIST_SAMPLE."
     from sklearn.datasets import load_digits
     digits = load_digits()
-    with built_in_one_step(folder) as work:
+    with whole_folder(folder) as work:
         rows = []
         for label, digit in enumerate((3, 7)):
             for split in ('train', 'valid'): (work/split/str(digit)).mkdir(parents=True)
@@ -169,7 +169,7 @@ def download_mnist_sample(
     folder = data_folder()/'mnist_sample'
     if folder.exists(): return checked(folder)
     try:
-        with built_in_one_step(folder) as work:
+        with whole_folder(folder) as work:
             archive = work.with_name('mnist_sample.tgz')
             with waiting_at_most(TIMEOUT): download_url_to_file(url, str(archive))
             if not check(checks_module(fastai.data), url, archive):
@@ -194,7 +194,7 @@ def mnist_sample() -> Path: # the data folder: train/3, train/7, valid/3, valid/
         except AssetError as e: why = str(e)
     try: path = checked(digits) if digits.exists() else make_digits_sample(digits)
     except OSError as e:
-        raise AssetError(f'No pictures could be written to {for_people(digits)}: {reason(e)}. '
+        raise AssetError(f'No pictures could be written to {home_relative(digits)}: {reason(e)}. '
                          'Set the environment variable FASTAI_HOME to a folder that you may write to.') from e
     print(f"Data: digits_sample, scikit-learn's handwritten digits ({why}). "
           "To get the real one: easing-fastai download")

@@ -84,11 +84,11 @@ def package_findings() -> list[Finding]:
 # %% ../../nbs/api/assets/22_machine.ipynb #cell-016
 def storage_findings() -> list[Finding]:
     "The rows about the data folder and the backbone's weights; needs a working fastai."
-    from easing_fastai.assets.datasets import AssetError, damage, data_folder, for_people
+    from easing_fastai.assets.datasets import AssetError, damage, data_folder, home_relative
     from easing_fastai.assets.backbone import resnet18_file, why_not_resnet18
     try: folder = data_folder()
     except AssetError as e: return [Finding('data folder', 'not usable', 'wrong', str(e))]
-    here, present = for_people(folder), [n for n in ('mnist_sample', 'digits_sample') if (folder/n).is_dir()]
+    here, present = home_relative(folder), [n for n in ('mnist_sample', 'digits_sample') if (folder/n).is_dir()]
     nearest = next(p for p in (folder, *folder.parents) if p.exists())
     if not present and not os.access(nearest, os.W_OK):
         data = Finding('data', f'{here} may not be written to', 'wrong', 'set FASTAI_HOME to a folder that may')
@@ -102,6 +102,6 @@ def storage_findings() -> list[Finding]:
     try:
         if resnet18_file().exists():
             why_not_resnet18() # opens the file, as `backbone` does; where there is none, it would download one
-            weights = Finding('backbone', f'resnet18 in {for_people(resnet18_file().parent)}', 'fine')
+            weights = Finding('backbone', f'resnet18 in {home_relative(resnet18_file().parent)}', 'fine')
     except (AssetError, OSError) as e: weights = Finding('backbone', 'resnet18 is not usable', 'wrong', str(e))
     return [data, weights]

@@ -12,8 +12,9 @@ from pathlib import Path
 
 # %% ../../nbs/01_mnist.ipynb #cell-005
 import pandas as pd
-from ..assets.datasets import AssetError
-from ..figures.mnist import counted, existing_folder, look_into, printable
+from ..base.files import FolderError, existing_folder, printable
+from ..base.show import plural
+from ..images.contents import folder_by_folder
 
 # %% ../../nbs/01_mnist.ipynb #cell-018
 def show_tree(
@@ -23,28 +24,25 @@ def show_tree(
 ):
     "Prints what a folder and the folders in it hold, a line for each; folders that hold only folders need no line."
     top = existing_folder(path)
-    lines, waiting, n_hidden = [], [(top, 0)], 0
-    while waiting and len(lines) < max_lines:
-        folder, depth = waiting.pop()
-        facts, folders, hidden = look_into(folder)
-        n_hidden += hidden
-        if depth < max_depth: waiting += [(f, depth + 1) for f in reversed(folders)]
-        elif folders: facts.append(counted(len(folders), 'folder') + ' not opened')
-        name = '    ' + printable(folder.relative_to(top).as_posix()) if depth else printable(top.name or str(top))
-        if facts or not depth: lines.append((name, ', '.join(facts)))
-    width = max((len(name) for name, _ in lines), default=0)
+    lines, n_hidden = [], 0
+    for folder, here in folder_by_folder(top, max_depth):
+        if is_cut := len(lines) == max_lines: break
+        facts, n_hidden = here.facts(), n_hidden + len(here.hidden)
+        if here.folders and folder.count('/') + 1 == max_depth: facts.append(plural(len(here.folders), 'folder') + ' not opened')
+        if facts or not folder: lines.append(('    ' + printable(folder) if folder else printable(top.name or top), ', '.join(facts)))
+    width = max(len(name) for name, _ in lines)
     for name, facts in lines: print(f'{name:<{width}}  {facts}'.rstrip())
-    if waiting: print(f'    and more: show_tree(path, max_lines={max_lines*2}) shows more of it')
-    if n_hidden: print(f'    ({counted(n_hidden, "hidden name")} left out)')
+    if is_cut: print(f'    and more: show_tree(path, max_lines={max_lines*2}) shows more of it')
+    if n_hidden: print(f'    ({plural(n_hidden, "hidden name")} left out)')
 
 # %% ../../nbs/01_mnist.ipynb #cell-033
 def peek_labels(
     path: str|Path, # a data folder with labels.csv in it
     n: int = 5,     # how many rows
 ) -> pd.DataFrame: # its columns are those of the file; MNIST_SAMPLE's are `name` and `label`
-    "The first rows of labels.csv; raises `AssetError` if there is none."
+    "The first rows of labels.csv; raises `FolderError` if there is none."
     folder = existing_folder(path)
     try: return pd.read_csv(folder/'labels.csv', nrows=n)
     except FileNotFoundError: why = 'has no labels.csv; it may be a data set whose folders are the labels'
     except (OSError, ValueError) as e: why = f'has a labels.csv that is not readable as a table ({getattr(e, "strerror", None) or e})'
-    raise AssetError(f'The folder {folder.name} {why}.')
+    raise FolderError(f'The folder {folder.name} {why}.')

@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image, ImageDraw, UnidentifiedImageError
 from ..assets.datasets import draw_digit
-from ..base.files import for_people
+from ..base.files import home_relative
 
 # %% ../../nbs/figures/06_show_results.ipynb #cell-006
 def draw_strokes(
@@ -54,7 +54,7 @@ def open_picture(
 ) -> Image.Image:
     "The picture in a file; an error names the file and its folder, and says what to do."
     file = Path(file).expanduser().absolute()
-    folder, problem = for_people(file.parent), 'Save it anew as JPG or PNG.'
+    folder, problem = home_relative(file.parent), 'Save it anew as JPG or PNG.'
     try:
         picture = Image.open(file)
         picture.load() # a file that is cut off is noticed here

@@ -24,7 +24,9 @@ import pandas as pd
 from fastai.data.transforms import image_extensions
 from fastprogress.fastprogress import progress_bar
 from PIL import Image
-from .layout import Contents, Layout, existing_folder, guess_layout, look_into, shown
+from ..base.files import existing_folder, printable
+from .contents import Contents, look_into
+from .layout import Layout, guess_layout
 from ..base.show import Finding, Report
 
 # %% ../../nbs/api/images/66_check.ipynb #cell-006
@@ -231,12 +233,12 @@ def problems_of_names(
     "Hidden files, links that go round, folders that are closed, names that collide."
     rows = [Problem('loop', name) for name in contents.loops] + [Problem('closed folder', name) for name in contents.closed]
     rows += [Problem('hidden', name) for name in contents.hidden]
-    rows += [Problem('macosx', name) for name in contents.hidden if name.lower().endswith('__macosx') and look_into(path/name).pictures]
-    rows += [Problem('unseen', name) for name in contents.pictures if os.path.splitext(name)[1].lower() not in image_extensions]
+    rows += [Problem('macosx', name) for name in contents.hidden if name.lower().endswith('__macosx') and look_into(path/name).images]
+    rows += [Problem('unseen', name) for name in contents.images if os.path.splitext(name)[1].lower() not in image_extensions]
     rows += [Problem('others', name) for name in contents.others if not name.lower().endswith(('.csv', '.tsv'))]
     alike = defaultdict(list)
-    for name in contents.folders + contents.pictures: alike[unicodedata.normalize('NFC', name).casefold()].append(name)
-    return rows + [Problem('collide', names[0], 'and ' + ', '.join(map(shown, names[1:]))) for names in alike.values() if len(names) > 1]
+    for name in contents.folders + contents.images: alike[unicodedata.normalize('NFC', name).casefold()].append(name)
+    return rows + [Problem('collide', names[0], 'and ' + ', '.join(map(printable, names[1:]))) for names in alike.values() if len(names) > 1]
 
 def problems_of_classes(
     layout: Layout,    # with labels
@@ -248,10 +250,10 @@ def problems_of_classes(
     rows = [Problem('few', str(label), f'{n} picture{"s"*(n > 1)}') for label, n in counts.items() if n < FEW]
     if len(counts) == 1: rows.append(Problem('one class', str(counts.index[0])))
     if len(counts) > 1 and counts.max() > UNBALANCED*counts.min():
-        rows.append(Problem('unbalanced', str(counts.idxmax()), f'{counts.max():,} pictures, {shown(counts.idxmin())} has {counts.min():,}'))
+        rows.append(Problem('unbalanced', str(counts.idxmax()), f'{counts.max():,} pictures, {printable(counts.idxmin())} has {counts.min():,}'))
     alike = defaultdict(list)
     for label in counts.index: alike[' '.join(unicodedata.normalize('NFC', str(label)).casefold().split())].append(str(label))
-    rows += [Problem('alike', names[0], 'and ' + ', '.join(map(shown, names[1:]))) for names in alike.values() if len(names) > 1]
+    rows += [Problem('alike', names[0], 'and ' + ', '.join(map(printable, names[1:]))) for names in alike.values() if len(names) > 1]
     aside = {side: set(table.label[table.is_valid == side]) for side in (True, False)}
     if aside[True] or aside[False]:
         rows += [Problem('only train', label) for label in sorted(aside[False] - aside[True])]
@@ -267,8 +269,8 @@ def problems_of_folders(
     classes = {'/'.join(file.split('/')[:layout.depth]) for file in layout.table.file}
     tops = {name.rpartition('/')[0] for name in classes}
     rows = [Problem('empty class', name) for name in contents.folders if name.rpartition('/')[0] in tops
-            and name not in classes]
-    rows += [Problem('beside', name) for name in contents.pictures if name.rpartition('/')[0] in tops]
+            and name not in {*classes, *contents.closed}]
+    rows += [Problem('beside', name) for name in contents.images if name.rpartition('/')[0] in tops]
     return rows + [Problem('deeper', name) for name in layout.table.file if name.count('/') > layout.depth]
 
 def problems_of_csv(
@@ -278,16 +280,16 @@ def problems_of_csv(
     "Rows of a table without a file, files without a row, rows that contradict each other."
     csv = layout.csv
     if csv.problem: return [Problem('csv closed', csv.file, csv.problem)]
-    table, there = csv.table, {*contents.pictures, *contents.others, *contents.hidden}
+    table, there = csv.table, {*contents.images, *contents.others, *contents.hidden}
     rows = [Problem('csv no label', csv.file, f'row {i + 2}') for i in table.index[table[['file', 'label']].isna().any(axis=1)]]
     table = table.dropna(subset=['file', 'label'])
-    rows += [Problem('csv missing', file, f'in {shown(csv.file)}') for file in table.file.drop_duplicates() if file not in there]
+    rows += [Problem('csv missing', file, f'in {printable(csv.file)}') for file in table.file.drop_duplicates() if file not in there]
     repeated = table[table.file.duplicated(keep=False)]
     for file, labels in repeated.groupby('file').label:
         kind = 'csv twice' if labels.nunique() == 1 else 'csv labels'
-        rows.append(Problem(kind, file, f'{len(labels)} rows: ' + ', '.join(map(shown, labels.unique()))))
+        rows.append(Problem(kind, file, f'{len(labels)} rows: ' + ', '.join(map(printable, labels.unique()))))
     listed = set(table.file)
-    return rows + [Problem('csv unlisted', name) for name in contents.pictures if name not in listed]
+    return rows + [Problem('csv unlisted', name) for name in contents.images if name not in listed]
 
 # %% ../../nbs/api/images/66_check.ipynb #cell-013
 def problems_together(
@@ -298,9 +300,9 @@ def problems_together(
     for _, same in usable[usable.digest.duplicated(keep=False)].groupby('digest', sort=False):
         train, valid = (same.file[same.is_valid == side].tolist() for side in (False, True))
         first = same.file.iloc[0]
-        if same.label.nunique() > 1: rows.append(Problem('two labels', first, 'and ' + ', '.join(map(shown, same.file[1:4]))))
-        if train and valid: rows += [Problem('leak', file, f'the same as {shown(train[0])}') for file in valid]
-        elif same.file.nunique() > 1: rows += [Problem('twice', file, f'the same as {shown(first)}') for file in same.file[1:]]
+        if same.label.nunique() > 1: rows.append(Problem('two labels', first, 'and ' + ', '.join(map(printable, same.file[1:4]))))
+        if train and valid: rows += [Problem('leak', file, f'the same as {printable(train[0])}') for file in valid]
+        elif same.file.nunique() > 1: rows += [Problem('twice', file, f'the same as {printable(first)}') for file in same.file[1:]]
     sizes = usable[['width', 'height']].drop_duplicates().astype(int)
     if len(sizes) > 1:
         area = (sizes.width*sizes.height).sort_values().index
@@ -336,15 +338,15 @@ class ImageCheck:
     def report(self) -> Report:
         "A row per kind of problem, with the first places."
         classes = self.files.label.value_counts(sort=False).sort_index()
-        listed = ', '.join(f'{shown(label)} {n:,}' for label, n in classes.head(6).items()) + (f' and {len(classes) - 6} more' if len(classes) > 6 else '')
+        listed = ', '.join(f'{printable(label)} {n:,}' for label, n in classes.head(6).items()) + (f' and {len(classes) - 6} more' if len(classes) > 6 else '')
         found = [Finding('pictures', f'{len(self.files):,}', 'fine')] if len(self.files) else []
         if self.layout.kind != 'unknown': found.append(Finding('labels', f'{self.layout.says}. {len(classes):,} classes: {listed}', 'fine'))
         for kind in dict.fromkeys(row.kind for row in self.rows):
             rows = [row for row in self.rows if row.kind == kind]
-            places = [shown(row.where) + (f' ({row.found})' if row.found else '') for row in rows[:3]]
+            places = [printable(row.where) + (f' ({row.found})' if row.found else '') for row in rows[:3]]
             more = f' and {len(rows) - 3:,} more' if len(rows) > 3 else ''
             found.append(Finding(rows[0].what, (f'{len(rows):,}: ' if len(rows) > 1 else '') + ', '.join(places) + more, rows[0].verdict, rows[0].to_do))
-        return Report(f'The pictures in {shown(self.path.name or self.path)}', found)
+        return Report(f'The pictures in {printable(self.path.name or self.path)}', found)
 
     def __rich__(self): return self.report.__rich__()
     def __str__(self) -> str: return str(self.report)
@@ -393,7 +395,7 @@ def check_images(
     "What in this folder will make a training fail or mislead; raises `FolderError` if there is no such folder."
     path = existing_folder(path)
     layout = guess_layout(path, contents := look_into(path))
-    names = contents.pictures
+    names = contents.images
     seen = look_at_all([path/name for name in names], on_progress or bar_for(len(names)))
     rows = [Problem(kind, name, found) for name, one in zip(names, seen) for kind, found in one.problems]
     files = pd.DataFrame({'file': names, 'width': [one.width for one in seen], 'height': [one.height for one in seen],

@@ -43,8 +43,7 @@ from PIL import Image
 from safetensors import SafetensorError
 from ..assets.datasets import TIMEOUT, reason, waiting_at_most
 from ..images.check import ImageCheck, check_images, fits_ending
-from ..base.files import for_people
-from ..images.layout import FolderError, existing_folder, shown
+from ..base.files import FolderError, existing_folder, home_relative, printable
 from ..assets.backbone import backbone, digits_resnet18
 from .processes import alone, first_once, join, together
 
@@ -57,10 +56,10 @@ def usable_pictures(
 ) -> tuple[pd.DataFrame, list[str]]: # columns file, label, is_valid; what was left out, in sentences
     "The pictures to train and to validate with; raises `FolderError` if there is nothing to learn from."
     files, says = check.files, []
-    if not len(files): raise FolderError(f'There are no pictures in {shown(check.path)}. Give the folder that your pictures are in.')
-    if check.layout.kind == 'unknown': raise FolderError(f'In {shown(check.path)} {check.layout.says}.')
+    if not len(files): raise FolderError(f'There are no pictures in {printable(check.path)}. Give the folder that your pictures are in.')
+    if check.layout.kind == 'unknown': raise FolderError(f'In {printable(check.path)} {check.layout.says}.')
     def without(bad, why):
-        if bad.any(): says.append(f'{bad.sum():,} left out: {why} ({", ".join(map(shown, files.file[bad][:3]))}{" …" if bad.sum() > 3 else ""})')
+        if bad.any(): says.append(f'{bad.sum():,} left out: {why} ({", ".join(map(printable, files.file[bad][:3]))}{" …" if bad.sum() > 3 else ""})')
         return files[~bad]
     files = without(files.digest.isna(), 'they can not be read')
     files = without(files.label.isna(), 'they have no label')
@@ -72,9 +71,9 @@ def usable_pictures(
         files = without(files.is_valid.isna(), 'the table does not say on which side they are')
         files = without((files.is_valid == False) & files.digest.isin(set(files.digest[files.is_valid == True])), 'the same pictures are in validation')
         files = without((files.is_valid == True) & ~files.label.isin(set(files.label[files.is_valid == False])), 'no training picture has their label')
-    files = files.assign(label=files.label.map(shown), is_valid=files.is_valid.astype(bool))[['file', 'label', 'is_valid', 'width', 'height']]
+    files = files.assign(label=files.label.map(printable), is_valid=files.is_valid.astype(bool))[['file', 'label', 'is_valid', 'width', 'height']]
     n_valid, n_classes = int(files.is_valid.sum()), files.label.nunique()
-    if n_classes < 2: raise FolderError(f'Only one class in {shown(check.path)}: {shown(next(iter(files.label), "none"))}. A model needs two answers at least.')
+    if n_classes < 2: raise FolderError(f'Only one class in {printable(check.path)}: {printable(next(iter(files.label), "none"))}. A model needs two answers at least.')
     if not n_valid or len(files) - n_valid < 4:
         raise FolderError(f'{len(files) - n_valid} pictures to train with and {n_valid} to validate with are too few. Begin with ten of each class.')
     says.insert(0, f'{len(files) - n_valid:,} pictures to train with, {n_valid:,} kept aside ' + ('by chance, a fifth of each class' if chance_decides else 'as the folder says'))
@@ -125,7 +124,7 @@ def architecture(
     names = torchvision.models.list_models(module=torchvision.models)
     if name not in names:
         near = difflib.get_close_matches(name.lower(), names, n=3) or ['resnet18', 'resnet34', 'efficientnet_b0']
-        raise FolderError(f'There is no network {shown(name)}. Near that: {", ".join(near)}. Known are digits_resnet18 and the networks of torchvision.models.')
+        raise FolderError(f'There is no network {printable(name)}. Near that: {", ".join(near)}. Known are digits_resnet18 and the networks of torchvision.models.')
     arch = getattr(torchvision.models, name)
     model_meta.setdefault(arch, {'cut': None, 'split': default_split, 'stats': imagenet_stats, 'weights': 'DEFAULT'})
     return arch
@@ -211,13 +210,13 @@ def is_free_for_a_model(
 ):
     "Raises `FolderError` if a model can't be written there without harm to something else."
     if not folder.exists() and not folder.is_symlink(): return
-    where = f'{shown(for_people(folder))} is'
+    where = f'{printable(home_relative(folder))} is'
     if folder.is_symlink() or not folder.is_dir(): raise FolderError(f'{where} no folder, and nothing is overwritten. Choose another place with --out.')
     try: names = {file.name for file in folder.iterdir()} - {'.DS_Store'}
     except OSError as e: raise FolderError(f'{where} closed: {e.strerror}. Choose another place with --out.') from e
     if names and (names - FILES or 'model.json' not in names):
         other = sorted(names - FILES) or sorted(names)
-        raise FolderError(f'{where} no folder of a model: it holds {shown(other[0])}. Nothing of yours is overwritten. Choose another place with --out.')
+        raise FolderError(f'{where} no folder of a model: it holds {printable(other[0])}. Nothing of yours is overwritten. Choose another place with --out.')
 
 # %% ../../nbs/api/train/71_training.ipynb #cell-016
 @contextmanager
@@ -286,7 +285,7 @@ def draw_confusion(
     ax.imshow(share, cmap='Blues', vmin=0, vmax=1)
     if n <= 30:
         for i, j in zip(*np.nonzero(counts)): ax.text(j, i, counts[i, j], ha='center', va='center', color='white' if share[i, j] > 0.5 else 'black', fontsize=9)
-    names = [shown(label)[:20] for label in labels]
+    names = [printable(label)[:20] for label in labels]
     ax.set_xticks(range(n), names, rotation=90, fontsize=9 if n <= 30 else 5)
     ax.set_yticks(range(n), names, fontsize=9 if n <= 30 else 5)
     ax.set(xlabel='answer of the model', ylabel='right answer')
@@ -340,11 +339,11 @@ def report_page(
     "One page about a model, with its pictures inside."
     wrong = round((1 - card.accuracy)*card.n_valid)
     facts = [*says, f'{card.arch}, pictures of {card.size}×{card.size} pixels, {card.epochs} epochs, seed {card.seed}',
-             f'classes: {", ".join(map(shown, card.labels))}', ', '.join(f'{name} {version}' for name, version in card.versions.items())]
-    return PAGE.format(title=html.escape(f'A model of {shown(check.path.resolve().name)}'), right=f'{wrong:,} of {card.n_valid:,} pictures kept aside wrong ({card.accuracy:.1%} right)',
+             f'classes: {", ".join(map(printable, card.labels))}', ', '.join(f'{name} {version}' for name, version in card.versions.items())]
+    return PAGE.format(title=html.escape(f'A model of {printable(check.path.resolve().name)}'), right=f'{wrong:,} of {card.n_valid:,} pictures kept aside wrong ({card.accuracy:.1%} right)',
                        facts=''.join(f'<li>{html.escape(fact)}</li>' for fact in facts), table=table.to_html(index=False, float_format='{:.3f}'.format),
                        confusion=base64.b64encode(confusion).decode(), results=base64.b64encode(results).decode(), check=check._repr_html_(),
-                       folder=html.escape(f'"{shown(folder)}"' if ' ' in str(folder) else shown(folder)), name=html.escape(shown(folder)), n=len(card.labels))
+                       folder=html.escape(f'"{printable(folder)}"' if ' ' in str(folder) else printable(folder)), name=html.escape(printable(folder)), n=len(card.labels))
 
 def write_model(
     folder: Path,        # takes the place of a model that is there
@@ -379,9 +378,9 @@ def room_for_a_model(
     is_free_for_a_model(folder)
     needed = sum(t.numel()*t.element_size() for t in learn.model.state_dict().values()) + 5_000_000
     parent = next(p for p in folder.absolute().parents if p.exists())
-    if not os.access(parent, os.W_OK): raise FolderError(f'{shown(for_people(folder))} can not be written: {shown(for_people(parent))} is read-only. Choose another place with --out.')
+    if not os.access(parent, os.W_OK): raise FolderError(f'{printable(home_relative(folder))} can not be written: {printable(home_relative(parent))} is read-only. Choose another place with --out.')
     free = shutil.disk_usage(parent).free
-    if free < needed: raise FolderError(f'There are {free/1e6:,.0f} MB free for {shown(for_people(folder))}, and a model of {learn.arch.__name__} needs {needed/1e6:,.0f} MB. Make room, or choose another place with --out.')
+    if free < needed: raise FolderError(f'There are {free/1e6:,.0f} MB free for {printable(home_relative(folder))}, and a model of {learn.arch.__name__} needs {needed/1e6:,.0f} MB. Make room, or choose another place with --out.')
 
 def train(
     path: str|Path,        # a folder of pictures
@@ -402,14 +401,14 @@ def train(
     files, says = usable_pictures(check, seed)
     says = [f'Labels: {check.layout.says}', *says]
     for sentence in says: say(sentence)
-    if not check.ok: say(f'The check found: {wrong_things(check)}. See easing-fastai check {shown(for_people(path))}')
+    if not check.ok: say(f'The check found: {wrong_things(check)}. See easing-fastai check {printable(home_relative(path))}')
     size = side_for(files)
     try_out(network, size)
     set_seed(seed)
     dls = dataloaders_for(path, files, size)
     learn = first_once(lambda: learner_for(dls, network)) # several processes: one downloads
     room_for_a_model(out, learn)
-    say(f'{network.__name__} on pictures of {size}×{size} pixels, classes: {", ".join(map(shown, dls.vocab))}')
+    say(f'{network.__name__} on pictures of {size}×{size} pixels, classes: {", ".join(map(printable, dls.vocab))}')
     steps = (1 + epochs)*-(-len(dls.train)//n_processes)
     done = iter(range(1, steps + 1))
     table = fit(learn, epochs, lambda: tell('train', next(done), steps), lambda row: say(epoch_line(row)))
@@ -439,11 +438,11 @@ def read_card(
     folder: Path # of a model
 ) -> ModelCard:
     "The card of a model; raises `ModelError` if it isn't one."
-    where = shown(for_people(folder))
+    where = printable(home_relative(folder))
     if folder.is_file(): raise ModelError(f'{where} is a file. Give the folder that easing-fastai train wrote. Pickles (.pkl, .pth) are not opened: loading one can run any code.')
     if not folder.exists():
         before = sorted(card.parent for card in folder.parent.glob('*/model.json') if card.parent.name.startswith(f'{folder.name}.previous-'))
-        hint = f'There is {shown(for_people(before[-1]))}: rename it to get the model before.' if before else 'Make one: easing-fastai train FOLDER'
+        hint = f'There is {printable(home_relative(before[-1]))}: rename it to get the model before.' if before else 'Make one: easing-fastai train FOLDER'
         raise ModelError(f'There is no folder {where}. {hint}')
     try:
         values = json.loads((folder/'model.json').read_text(encoding='utf-8'))
@@ -463,7 +462,7 @@ def read_weights(
     card: ModelCard # of the same
 ) -> dict[str, torch.Tensor]:
     "The weights of a model; raises `ModelError` if they aren't those of the card."
-    where = shown(for_people(folder/'model.safetensors'))
+    where = printable(home_relative(folder/'model.safetensors'))
     try: data = (folder/'model.safetensors').read_bytes()
     except OSError as e: raise ModelError(f'{where} can not be read: {e.strerror}.') from e
     try: weights = safetensors.torch.load(data)
@@ -494,7 +493,7 @@ def checked_picture(
 ) -> PILImage: # three colours
     "A picture as fastai reads it; raises `ModelError` if it isn't what it claims to be."
     file = file.expanduser()
-    where = shown(for_people(file))
+    where = printable(home_relative(file))
     if not file.exists(): raise ModelError(f'There is no file {where}.')
     if not file.is_file(): raise ModelError(f'{where} is no file. Give pictures, one after the other.')
     try:
@@ -517,5 +516,5 @@ def load_model(
     try:
         model = create_vision_model(architecture(card.arch), len(card.labels), pretrained=False)
         model.load_state_dict(weights)
-    except (FolderError, RuntimeError) as e: raise ModelError(f'{shown(for_people(folder))}: the weights do not fit the network {shown(card.arch)} with {len(card.labels)} classes.') from e
+    except (FolderError, RuntimeError) as e: raise ModelError(f'{printable(home_relative(folder))}: the weights do not fit the network {printable(card.arch)} with {len(card.labels)} classes.') from e
     return TrainedModel(model, card)
