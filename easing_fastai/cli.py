@@ -55,7 +55,9 @@ def doctor():
 @app.command()
 def download():
     "Fetch MNIST_SAMPLE and the weights of ResNet-18 now, for when there is no network."
-    from easing_fastai.assets.datasets import AssetError, download_mnist_sample, home_relative
+    from easing_fastai.assets.datasets import download_mnist_sample
+    from easing_fastai.assets.network import AssetError
+    from easing_fastai.base.files import home_relative
     from easing_fastai.assets.backbone import download_resnet18
     failed = False
     for name, fetch in {'MNIST_SAMPLE': download_mnist_sample, 'ResNet-18': download_resnet18}.items():
