@@ -42,7 +42,8 @@ from fastai.vision.learner import create_vision_model, default_split, model_meta
 from PIL import Image
 from safetensors import SafetensorError
 from ..assets.network import AssetError, downloading
-from ..images.check import ImageCheck, check_images, fits_ending
+from ..images.check import ImageCheck, check_images
+from ..images.one_file import fits_ending
 from ..base.files import FolderError, existing_folder, home_relative, printable
 from ..assets.backbone import backbone, digits_resnet18
 from .processes import alone, first_once, join, together
