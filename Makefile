@@ -21,7 +21,7 @@ help:
 	@echo "make outputs    run the notebooks and keep their outputs (ONLY=05_fine_tune for one)"
 	@echo "make readme     nbs/index.ipynb -> README.md"
 	@echo "make test-real  the chapters on MNIST_SAMPLE"
-	@echo "make pictures   draw the picture of the home page and the social card anew"
+	@echo "make pictures   plot the figure of the home page and the social card anew"
 	@echo "make prove      every proof of the rebuilt pages: both backbones, several seeds and batch sizes"
 	@echo "make backbone   train the packaged backbone again (downloads MNIST)"
 
@@ -32,13 +32,13 @@ ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
 $(shell rm -f $(STAMP))
 endif
 
-# A Python from 3.10 to 3.13 that can make environments; 3.12 if there is one.
-FITS := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
-PYTHON ?= $(shell for p in python3.12 python3.13 python3.11 python3.10 python3 python; do \
+# A Python from 3.11 to 3.14 that can make environments; 3.12 if there is one.
+FITS := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
+PYTHON ?= $(shell for p in python3.12 python3.13 python3.14 python3.11 python3 python; do \
             $$p -c "$(FITS)" >/dev/null 2>&1 && { echo $$p; break; }; done)
 
 $(STAMP): settings.ini setup.py pyproject.toml
-	@test -n "$(PYTHON)" -o -x $(BIN)/python || { echo "No Python from 3.10 to 3.13 with venv was found. Install one, or say which: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@test -n "$(PYTHON)" -o -x $(BIN)/python || { echo "No Python from 3.11 to 3.14 with venv was found. Install one, or say which: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@test -x $(BIN)/python || { echo "Making an environment in $(VENV) with $(PYTHON)"; $(PYTHON) -m venv $(VENV); }
 	@test -z "$(TORCH_INDEX)" || { echo "Installing torch and torchvision from $(TORCH_INDEX)"; $(BIN)/python -m pip install -q torch torchvision --index-url $(TORCH_INDEX); }
 	@echo "Installing easing_fastai and what it needs (PyTorch is large: this takes a few minutes the first time)"
@@ -64,16 +64,16 @@ docs: $(STAMP)
 
 export: $(STAMP)
 	$(BIN)/nbdev-export
-	$(BIN)/python -c "from easing_fastai.dev.run import write_heads; write_heads()"
+	$(BIN)/python -c "from easing_fastai.dev.heads import write_heads; write_heads()"
 	$(BIN)/nbdev-clean
 	$(BIN)/python -c "from easing_fastai.decode import write_hover_json; write_hover_json('nbs/names.json')"
 
 outputs: $(STAMP)
-	$(BIN)/python -c "from easing_fastai.dev.run import *; keep_outputs(*notebooks('$(ONLY)'))"
+	$(BIN)/python -c "from easing_fastai.dev.outputs import *; keep_outputs(*notebooks('$(ONLY)'))"
 	$(BIN)/nbdev-clean
 
 readme: $(STAMP)
-	$(BIN)/python -c "from easing_fastai.dev.run import *; write_readme()"
+	$(BIN)/python -c "from easing_fastai.dev.readme import write_readme; write_readme()"
 
 test-real: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m real
@@ -85,4 +85,4 @@ pictures: $(STAMP)
 	$(BIN)/python -c "from easing_fastai.figures.home import write_pictures; write_pictures('nbs')"
 
 backbone: $(STAMP)
-	$(BIN)/python -c "from easing_fastai.dev.backbone import make_backbone; make_backbone()"
+	$(BIN)/python -c "from easing_fastai.assets.backbone import *; make_backbone()"

@@ -18,7 +18,7 @@ def lines(field: str) -> list[str]:
 
 version = re.search(r'__version__ = "(.+)"', (here / "easing_fastai" / "__init__.py").read_text(encoding="utf-8"))[1]
 lab, dev = lines("lab_requirements"), lines("dev_requirements")
-pythons = [f"Programming Language :: Python :: 3.{minor}" for minor in range(10, 14)]
+pythons = [f"Programming Language :: Python :: 3.{minor}" for minor in range(11, 15)]
 
 setup(
     version=version,

@@ -55,9 +55,7 @@ def doctor():
 @app.command()
 def download():
     "Fetch MNIST_SAMPLE and the weights of ResNet-18 now, for when there is no network."
-    from easing_fastai.assets.datasets import download_mnist_sample
-    from easing_fastai.assets.network import AssetError
-    from easing_fastai.base.files import home_relative
+    from easing_fastai.assets.datasets import AssetError, download_mnist_sample, home_relative
     from easing_fastai.assets.backbone import download_resnet18
     failed = False
     for name, fetch in {'MNIST_SAMPLE': download_mnist_sample, 'ResNet-18': download_resnet18}.items():
@@ -154,8 +152,9 @@ def lab(
                  f'easing-fastai lab FOLDER. To go on working in this one: jupyter lab "{folder}"')
         if folder.exists(): folder.rmdir() # it is empty
         with whole_folder(folder) as work:
-            shutil.copytree(notebooks_folder(), work, ignore=shutil.ignore_patterns('_*', '.*', '*.yml', '*.lua', '*.css', '*.qmd', '*.svg', '*.png', '*.json', '*.txt'))
-    except OSError as e: fail(f'The notebooks could not be copied to {home_relative(folder)}: {e.strerror or e.args[0][0][-1]}. Choose another folder.') # copytree collects errors
+            work.mkdir()
+            for notebook in notebooks_folder().glob('*.ipynb'): shutil.copy(notebook, work)
+    except OSError as e: fail(f'The notebooks could not be copied to {home_relative(folder)}: {e.strerror}. Choose another folder.')
     console.print(f'Your notebooks: {home_relative(folder)}', highlight=False, soft_wrap=True)
     raise typer.Exit(subprocess.call([sys.executable, '-m', 'jupyterlab', str(folder), *([] if browser else ['--no-browser'])]))
 

@@ -96,7 +96,7 @@ def test_the_kernel_of_colab_stays_as_it_is():
 
 
 def test_the_head_of_each_page():
-    code = "from easing_fastai.dev import run as pages; cells = lambda nb: [cell.source for cell in nb.cells]\n" \
+    code = "from easing_fastai.dev import heads as pages; cells = lambda nb: [cell.source for cell in nb.cells]\n" \
            "pages.nbformat.write = lambda nb, path: print(cells(nb) == cells(pages.nbformat.read(path, 4)), path.name)\n" \
            "pages.write_heads()"
     done = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True)
