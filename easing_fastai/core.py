@@ -9,7 +9,7 @@ __all__ = []
 
 # %% ../nbs/api/90_core.ipynb #cell-003
 from .chapters.environment import best_device, check_environment
-from .chapters.head_and_backbone import anatomy
+from .anatomy.anatomy import anatomy
 from .chapters.mnist import peek_labels, show_tree
 from .plain.dataloaders import plain_dataloaders
 from .plain.fine_tune import plain_fine_tune
