@@ -33,7 +33,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from urllib.request import getproxies
-from .traceback import Case, call_in, cut, described, mended, parsed, shortened, source_of, statement_at, without_folders
+from .old_traceback import Case, call_in, cut, described, mended, parsed, shortened, source_of, statement_at, without_folders
 
 # %% ../../nbs/api/diagnose/52_failures.ipynb #cell-004
 def can_run(
@@ -1155,4 +1155,4 @@ NAMES = [
          'TypeError', r"(\w+)\(\) got an unexpected keyword argument '(\w+)'", unknown_keyword, DOCS),
 ]
 
-KINDS = [*FILES, *BATCHES, *MODELS, *TRAINING, *SAVING, *MACHINE, *NETWORK, *NAMES]
+KINDS = [*BATCHES, *MODELS, *TRAINING, *SAVING, *MACHINE, *NETWORK, *NAMES]
