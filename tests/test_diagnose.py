@@ -18,12 +18,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import start
+from conftest import REPO, start
 from PIL import Image
 
-from easing_fastai.diagnose.traceback import Case
 from easing_fastai.diagnose.diagnose import diagnose
-from easing_fastai.diagnose.failures import KINDS, OLD, Kind
+from easing_fastai.diagnose.failures import KINDS, OLD
+from easing_fastai.diagnose.kind import KINDS as CATALOGUE
 
 DLS = "dls = ImageDataLoaders.from_folder(path, valid='valid', bs=4)\n"
 LEARN = DLS + "learn = vision_learner(dls, arch, metrics=accuracy)\n"
@@ -42,45 +42,6 @@ LEARNS = "before = learn.model[{0}].weight.clone()\nlearn.fit(1)\nassert not tor
 
 # kind: what somebody ran, and what must work after the proposed change was run in the same place
 FAIL = {
-    # files and labels
-    "a name instead of a path": (
-        "def label(file): return file.parent.name\ndls = ImageDataLoaders.from_name_func(path, files, label, valid_pct=0.2,\n    seed=1, bs=4)",
-        "assert list(dls.vocab) == ['cat', 'dog']"),
-    "a path instead of a name": (
-        "def label(file):\n    kind = file.split('_')[0]\n    return kind\ndls = ImageDataLoaders.from_path_func(path, files, label, bs=4)",
-        "dls = ImageDataLoaders.from_path_func(path, files, label, bs=4)\nassert list(dls.vocab) == ['cat', 'dog']"),
-    "a folder that is not there": (
-        "path = path.parent/'picturs'\ndls = ImageDataLoaders.from_folder(path, valid='valid', bs=4)", "assert len(dls.train_ds) == 16"),
-    "no images found": (
-        "shutil.rmtree(path/'valid')\npath = path/'train'\ndls = ImageDataLoaders.from_folder(path, bs=4)", "assert len(dls.train_ds) == 13 and len(dls.valid_ds) == 3"),
-    "no folder to train with": (
-        "(path/'train').rename(path/'training')\ndls = ImageDataLoaders.from_folder(path, valid='valid', bs=4)", "assert len(dls.train_ds) == 16"),
-    "a pattern that does not fit": (
-        "dls = ImageDataLoaders.from_name_re(path, files, r'^(\\d+)_', bs=4)", "assert list(dls.vocab) == ['cat', 'dog']"),
-    "each file a class of its own": (
-        "files = get_image_files(path/'train')\ndls = ImageDataLoaders.from_name_func(path, files, lambda file: file.split('/')[0], seed=1, bs=4)\ndls.valid.one_batch()",
-        "dls.valid.one_batch()\nassert list(dls.vocab) == ['cat', 'dog']"),
-    "a label that training does not have": (
-        "shutil.copytree(path/'valid'/'cat', path/'valid'/'Cat')\n" + LEARN + "learn.fit(1)", "learn.fit(1)\nassert 'Cat' in dls.vocab"),
-    "a truncated picture": (
-        "large = path/'train'/'cat'/'large.png'\nImage.fromarray(np.random.randint(0, 255, (99, 99), 'uint8')).save(large)\n"
-        "large.write_bytes(large.read_bytes()[:5000])\n" + LEARN.replace("bs=4", "bs=4, item_tfms=Resize(28)") + "learn.fit(1)",
-        "learn.fit(1)\nassert not large.exists() and Path(f'{large}.broken').exists()"),
-    "not a picture": (
-        "(path/'train'/'cat'/'page.png').write_text('<html>not found</html>')\n" + LEARN + "learn.fit(1)",
-        "learn.fit(1)\nassert len(dls.train_ds) == 16"),
-    "a table names a file that is not there": (
-        "df = pd.DataFrame({'name': [f.relative_to(path).with_suffix('').as_posix() for f in files], 'label': [f.parent.name for f in files]})\n"
-        "dls = ImageDataLoaders.from_df(df, path, bs=4)", "dls.one_batch()"),
-    "a column that is not there": (
-        "df = pd.DataFrame({'file': [f.relative_to(path).as_posix() for f in files], 'kind': [f.parent.name for f in files]})\n"
-        "dls = ImageDataLoaders.from_df(df, path, fn_col='files', label_col='label', bs=4)", "assert list(dls.vocab) == ['cat', 'dog']"),
-    "a label function without an answer": (
-        "def label_func(file):\n    if 'dog' not in str(file): return None\n    return 'dog'\ndls = ImageDataLoaders.from_path_func(path, files, label_func, bs=4)",
-        "assert list(dls.vocab) == ['dog']"),
-    "not a list of pictures": (
-        "dls = ImageDataLoaders.from_path_func(path, path/'train', parent_label, bs=4)", "assert list(dls.vocab) == ['cat', 'dog']"),
-    "text used as a path": ("path = str(path)\nfiles = get_image_files(path/'train')", "assert len(files) == 16"),
     # batches and transforms
     "pictures of different sizes": (
         "Image.new('L', (40, 50)).save(path/'train'/'cat'/'wide.png')\nfor i in range(8): Image.new('L', (40, 28)).save(path/'train'/'dog'/f'w{i}.png')\n"
@@ -179,6 +140,26 @@ SPECIAL = {"a lambda in a worker process", "a model of another version", "a fold
            "a Learner without fine_tune", "a function that load_learner lacks", "weights that are not there"}
 
 
+# ---- the catalogue: every kind of failure, as its page shows it ----
+
+PAGES = sorted((REPO / "nbs" / "api" / "diagnose" / "kinds").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_of_the_catalogue_as_a_reader(page, tmp_path):
+    "Each error in one cell, diagnose() in the next: one kind alone recognises it, and each kind of the page is met."
+    done = start(str(Path(__file__).parent / "read_a_page.py"), str(page), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-6000:]
+
+
+def test_the_catalogue():
+    "Each module of kinds has a page, is asked by `diagnose`, and says of each of its kinds what must be said."
+    modules = {kind.look.__module__.split(".")[-1] for kind in CATALOGUE.values()} - {"failures"}
+    assert modules == {page.stem.split("_", 1)[1] for page in PAGES}
+    for kind in CATALOGUE.values():
+        assert kind.cause.endswith(".") and kind.link.startswith("https://") and all(map(re.compile, (kind.error, kind.says, kind.inside)))
+
+
 @pytest.fixture(scope="module")
 def fastai():
     "All that a star import brings, with a quiet progress bar and no worker processes."
@@ -233,8 +214,8 @@ def failure(code: str, names: dict) -> diagnose:
 
 def check(found: diagnose, kind: str):
     "One kind alone recognises the error; evidence and lines are there; nothing is hidden."
-    assert [k.name for k, *_ in found.kinds] == [kind], f"{found}\n{found.error!r}"
-    assert found.facts and all(found.facts.values()) and found.fix and found.lines, found
+    assert [k.name for k in found.kinds] == [kind], f"{found}\n{found.error!r}"
+    assert found.facts and all(found.facts.values()) and (found.fix or found.notes) and found.lines, found
     assert re.search("^pip ", found.fix, flags=re.M) or compile(found.fix, "the_change.py", "exec")
     for text in (str(found), found._repr_html_()):
         assert found.kind.link in text
@@ -251,50 +232,11 @@ def test_recognised_and_mended(kind, names):
     special(kind, code, names, after)
 
 
-def test_a_change_that_can_not_run_is_not_proposed():
-    for change, kept in (("learn.model. = nn.Linear(4, 4)", False), ("f(", False), ("a\0", False), ("x = 1", True), ("return x", True), ("pip install timm", True), ("# why\ngit lfs pull", True)):
-        kind = Kind("odd", "Odd.", "ValueError", ".", lambda case, match: ({"what": "odd"}, change), "https://")
-        assert kind.recognises(Case(ValueError("odd"))) == ({"what": "odd"}, change if kept else "")
-
-
 def test_a_layer_of_a_plain_model(names):
     code = "model = nn.Sequential(nn.Flatten(), nn.Sequential(nn.Linear(784, 2)))\nlayer = model[1][0]\noptimizer = torch.optim.SGD(model.parameters(), lr=0.1)\n" \
            "x = torch.ones(4, 3, 28, 28)\nmodel(x)"
     after = "before = model[1][0].weight.clone()\nmodel(x)[:, 0].sum().backward()\noptimizer.step()\nassert not torch.equal(model[1][0].weight, before)"
     special("a layer that gets another number of inputs", code, names, after)
-
-
-def test_a_file_in_the_place_of_a_folder(names):
-    found = special("a folder that is not there", "(path/'notes.txt').write_text('x')\ndls = ImageDataLoaders.from_folder(path/'notes.txt', valid='valid', bs=4)", names, "assert len(dls.train_ds) == 16")
-    assert "notes.txt' (a file)" in found.facts["the folder you named"]
-
-
-def test_no_pictures_at_all(names):
-    found = failure("(path/'empty').mkdir()\n(path/'empty'/'notes.txt').write_text('x')\ndls = ImageDataLoaders.from_folder(path/'empty')", names)
-    assert found.kind.name == "no images found" and found.facts["pictures in all of them"] == "none" and not found.fix and "change " not in str(found)
-
-
-def test_rows_without_folder_and_ending(names):
-    table = "pd.DataFrame({'id': [f.stem for f in files], 'label': [f.parent.name for f in files]}).to_csv(path/'labels.csv', index=False)\n" \
-            "(path/'img').mkdir()\nfor f in files: f.rename(path/'img'/f.name)\n"
-    code = "files = get_image_files(path/'train').sorted()\n" + table + "dls = ImageDataLoaders.from_csv(path, bs=4)"
-    found = special("a table names a file that is not there", code, names, "dls.one_batch()")
-    assert "folder='img', suff='.png'" in found.fix
-
-
-@pytest.mark.parametrize("source", ["from_df(df, path, suff='.png', valid_col='valid', bs=4)", "from_csv(path, suff='.png', valid_col='valid', bs=4)"])
-def test_a_row_without_a_file(source, names):
-    code = "files = get_image_files(path).sorted()\ndf = pd.DataFrame({'id': [f.relative_to(path).with_suffix('').as_posix() for f in files],\n    'label': [f.parent.name for f in files], 'valid': ['valid' in str(f) for f in files]})\n" \
-           f"df.to_csv(path/'labels.csv', index=False)\nfiles[0].unlink()\ndls = ImageDataLoaders.{source}"
-    if "df" in source:
-        return special("a table names a file that is not there", code, names, "assert len(df) == 23")
-    found = failure("del df\n" + code.replace("df", "table"), {**names, "df": 0})
-    assert found.facts["rows that have a file"] == "23 of 24" and not found.fix  # the table was read by from_csv itself
-
-
-def test_one_picture_opened_by_itself(names):
-    found = failure("(path/'text.png').write_text('no')\nImage.open(path/'text.png')", names)
-    assert found.kind.name == "not a picture" and "text.png" in found.facts["the file"] and not found.fix
 
 
 def test_a_file_that_is_there_is_not_written_over(names):
@@ -306,16 +248,6 @@ def test_a_file_that_is_there_is_not_written_over(names):
 def test_a_lambda_that_compares_rows_with_classes(metrics, column, names):
     code = DLS + f"learn = vision_learner(dls, arch, metrics={metrics})\nlearn.fit(1)"
     special("a metric that compares rows with classes", code, names, f"learn.fit(1)\nassert 0 <= learn.recorder.values[-1][{column}] <= 1")
-
-
-def test_one_folder_too_deep(names):
-    special("no images found", "dls = ImageDataLoaders.from_folder(path/'train', bs=4)", names, "assert len(dls.train_ds) == 16 and len(dls.valid_ds) == 8")
-
-
-def test_a_pattern_that_fits_all_but_some(names):
-    code = "(path/'train'/'cat'/'cat_0.png').rename(path/'train'/'cat'/'zero.png')\nfiles = get_image_files(path).sorted()\n" \
-           "dls = ImageDataLoaders.from_name_re(path, files, r'^(.+)_\\d+', seed=1, bs=4)"  # with this seed, zero.png is for training
-    special("a pattern that does not fit", code, names, "assert list(dls.vocab) == ['cat', 'dog'] and len(files) == 23")
 
 
 def test_weights_that_are_not_there(names, monkeypatch, tmp_path):
@@ -589,10 +521,16 @@ def test_a_learner_without_fine_tune(names, monkeypatch):
 
 # ---- in a worker process, where values do not come back ----
 
-@pytest.mark.parametrize("kind", ["a label that training does not have", "pictures of different sizes", "not a picture"])
+IN_A_WORKER = {
+    "a label that training does not have": "shutil.copytree(path/'valid'/'cat', path/'valid'/'Cat')",
+    "pictures of different sizes": "Image.new('L', (40, 50)).save(path/'train'/'cat'/'wide.png')",
+    "not an image": "(path/'train'/'cat'/'page.png').write_text('<html>not found</html>')",
+}
+
+
+@pytest.mark.parametrize("kind", IN_A_WORKER)
 def test_in_a_worker_process(kind, names):
-    code = FAIL[kind][0].replace("bs=4", "bs=4, num_workers=1")
-    found = failure(code, names)
+    found = failure(IN_A_WORKER[kind] + "\n" + LEARN.replace("bs=4", "bs=4, num_workers=1") + "learn.fit(1)", names)
     check(found, kind)
     assert any("in a worker process" in step for step in found.steps), found
 
@@ -610,7 +548,7 @@ def test_what_is_not_known_is_not_guessed(names):
                  "learn = 3\nlearn.fit(1)", "not_defined_anywhere", "sorted([1, 'a'])", "'a'/2", "json.loads('{')", "assert False, 'no'"):
         found = failure(code, names)
         assert found.kind is None, (code, found)
-        assert "Not known here" in str(found) and found.lines and code.splitlines()[-1] in found.lines[0][1] and not found.fix
+        assert "Not known here" in str(found) and any(code.splitlines()[-1] in line for _, line in found.lines) and not found.fix
 
 
 def test_line_step_and_values_of_an_unknown_error(names):
@@ -640,7 +578,7 @@ def test_a_script_ends_with_its_own_error(tmp_path):
 def test_after_the_fact(tmp_path):
     code = "from easing_fastai.diagnose.diagnose import diagnose\nprint(diagnose())\n1/0\nprint(diagnose())\ntry: 'a'/'b'\nexcept TypeError: print(diagnose())\n"
     done = subprocess.run([sys.executable, "-i", "-q"], input=code, capture_output=True, text=True, cwd=tmp_path, timeout=60)
-    first, second, third = [part for part in re.split(r"(?m)^(?=diagnose  |what happened)", done.stdout) if part.strip()]
+    first, second, third = [part for part in re.split(r"(?m)^(?= *(?:diagnose  |what happened))", done.stdout) if part.strip()]
     assert "There is no error" in first and "ZeroDivisionError" in second and "unsupported operand" in third
 
 
@@ -653,7 +591,7 @@ def test_it_works_where_torch_and_fastai_do_not():
 def test_hostile_values_do_no_harm(names):
     names["Hostile"] = type("Hostile", (), {"__repr__": lambda self: 1/0, "__getattr__": lambda self, name: 1/0, "shape": property(lambda self: 1/0), "dtype": 1, "device": 1})
     found = failure("thing = Hostile()\nlong = 'x'*10**6\nthing + long", names)
-    assert "can not be shown" in str(found) and len(str(found)) < 3000
+    assert "thing: Hostile" in str(found) and len(str(found)) < 3000
 
 
 # ---- old tutorials ----

@@ -16,13 +16,13 @@ from types import TracebackType
 
 # %% ../../nbs/api/diagnose/61_diagnose.ipynb #cell-003
 from rich.console import Console
-from ..base.show import Code, Shown, plural, shorten
+from ..base.show import Code, Shown, plural, shorten, without_folders
 from .kind import KINDS, Found
 from .patch import objection, with_imports
 from .traceback import (Call, Case, behind, described, is_cell, running_cell, statement,
-                                              without_folders, without_secrets, worker_calls)
+                                              without_secrets, worker_calls)
 from .kinds import files
-from . import failures, old_traceback
+from . import failures
 
 # %% ../../nbs/api/diagnose/61_diagnose.ipynb #cell-006
 def place_of(
@@ -72,7 +72,7 @@ class expect_error:
     ):
         kinds = kind if isinstance(kind, tuple) else (kind,)
         if not kinds or not all(isinstance(k, type) and issubclass(k, BaseException) for k in kinds):
-            raise TypeError(f'expect_error needs a kind of error, such as ValueError, or a tuple of kinds; not {kind!r}.')
+            raise TypeError(f'expect_error needs a kind of error, such as OSError, or a tuple of kinds; not {kind!r}.')
         self.kinds, self.full, self.error = kinds, full, None
 
     def __enter__(self): return self
@@ -174,8 +174,8 @@ def values_at(
     for call in dict.fromkeys([*case.before[-1:], *case.own[-1:]]):
         names = [*re.findall(r'(?<![.\w\'"])[A-Za-z_]\w*', statement(call)), *call.arguments]
         held = {name: call.held[name] for name in names if name in call.held}
-        is_value = lambda name, value: not isinstance(value, type(sys)) and getattr(value, '__name__', '') != name
-        values |= {name: described(value) for name, value in held.items() if is_value(name, value)}
+        words = {name: described(value) for name, value in held.items() if not isinstance(value, type(sys))}
+        values |= {name: word for name, word in words.items() if word not in (f'function {name}', f'class {name}')}
     return dict(list(values.items())[:8])
 
 # %% ../../nbs/api/diagnose/61_diagnose.ipynb #cell-024
@@ -195,10 +195,6 @@ def recognised(
             notes.append(f'A change for “{kind.name}” is not shown, as it may not run: {why}.')
             one.fix = ''
         found[kind] = one
-    for kind in failures.KINDS: # those that are not in the catalogue yet
-        try: one = kind.recognises(old_traceback.Case(case.error))
-        except Exception: one = None
-        if one is not None: found[kind] = Found(*one)
     return found, notes
 
 # %% ../../nbs/api/diagnose/61_diagnose.ipynb #cell-025

@@ -33,6 +33,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from urllib.request import getproxies
+from . import kind as catalogue
 from .old_traceback import Case, call_in, cut, described, mended, parsed, shortened, source_of, statement_at, without_folders
 
 # %% ../../nbs/api/diagnose/52_failures.ipynb #cell-004
@@ -45,7 +46,7 @@ def can_run(
     except (SyntaxError, ValueError): return False
     return True
 
-@dataclass
+@dataclass(eq=False)
 class Kind:
     "One kind of failure."
     name: str        # in a few words
@@ -58,13 +59,14 @@ class Kind:
 
     def recognises(self,
         case: Case
-    ) -> tuple[dict, str]|None: # evidence, and the change to make as code ('' where there is none to propose)
+    ) -> catalogue.Found|None:
         "What this record finds in an error, or None."
+        case = Case(case.error)
         if not any(re.fullmatch(self.error, kind) for kind in case.kinds): return None
         if (match := re.search(self.says, case.message, flags=re.S)) is None: return None
         if self.inside and case.inside(self.inside) is None: return None
         if (found := self.look(case, match)) is None: return None
-        return found if can_run(found[1]) else (found[0], '')
+        return catalogue.Found(found[0], found[1] if can_run(found[1]) else '')
 
 # %% ../../nbs/api/diagnose/52_failures.ipynb #cell-006
 DOCS = 'https://docs.fast.ai/'
@@ -1082,7 +1084,7 @@ NETWORK = [
 ]
 
 # %% ../../nbs/api/diagnose/52_failures.ipynb #cell-022
-@dataclass
+@dataclass(eq=False)
 class Old:
     "A line that no longer runs, and today's."
     name: str        # what the error complains about
@@ -1156,3 +1158,4 @@ NAMES = [
 ]
 
 KINDS = [*BATCHES, *MODELS, *TRAINING, *SAVING, *MACHINE, *NETWORK, *NAMES]
+catalogue.KINDS |= {kind.name: kind for kind in KINDS}

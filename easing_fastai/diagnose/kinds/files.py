@@ -18,8 +18,8 @@ from collections import Counter
 from pathlib import Path
 
 # %% ../../../nbs/api/diagnose/kinds/53_files.ipynb #cell-003
-from ..kind import (ISSUES, LOADERS, Found, held_by_reader, in_loaders, kind, loader_of, loaders_line,
-                                         loaders_of)
+from ..kind import (ISSUES, LOADERS, Found, held_by_reader, in_loaders, kind, loader_of,
+                                         loaders_line, loaders_of)
 from ..patch import argument, call_in, patched, with_nodes
 from ..traceback import Case, definition, described, is_a
 
@@ -166,7 +166,7 @@ def a_pattern_that_does_not_fit(case, match):
     for good in PATTERNS if call_in(line, 'from_name_re') else ():
         if is_label(labels := fits(good, names)):
             return in_loaders(case, facts | {'the pattern below gives': sorted(set(labels))}, _2=f"r'{good}'")
-    return Found(facts, look='Try it on one name, `re.search(pattern, name)`: it has to find the label in each of them.')
+    return Found(facts, look='Try it on one name, `re.search(pattern, name)`: it has to find the label in every one.')
 
 # %% ../../../nbs/api/diagnose/kinds/53_files.ipynb #cell-038
 NEW_LABEL = dict(error='KeyError', says='Labels? (.*?) w.+ not included in the training dataset', link=ISSUES + '3703')
