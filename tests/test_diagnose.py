@@ -475,7 +475,7 @@ def test_a_proxy_that_says_no(names, server, monkeypatch, no_proxy):
     monkeypatch.setenv("https_proxy", f"http://me:secret@127.0.0.1:{server.server_port}")
     names["get"] = urllib.request.build_opener().open
     found = special("a proxy that says no", "get('https://example.org/a.tgz')", names)
-    assert "secret" not in str(found) and "<user>:<password>" in str(found)
+    assert "secret" not in str(found) and "USER:PASSWORD@127.0.0.1" in str(found)
     monkeypatch.setenv("HTTPS_PROXY", "")
     monkeypatch.setenv("HTTP_PROXY", "")
     right = found.fix.replace("USER", "me").replace("PASSWORD", "sesame").replace("PROXY:PORT", f"127.0.0.1:{server.server_port}")
