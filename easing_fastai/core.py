@@ -8,27 +8,39 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/core.html.md"""
 __all__ = []
 
 # %% ../nbs/api/90_core.ipynb #cell-003
-from .chapters.environment import best_device, check_environment
-from .anatomy.anatomy import anatomy
-from .chapters.mnist import peek_labels, show_tree
 from .plain.dataloaders import plain_dataloaders
 from .plain.fine_tune import plain_fine_tune
 from .plain.learner import plain_fit_one_cycle, plain_lr_find, plain_one_cycle
+from .plain.narrow_resnet import digits_resnet18
 from .plain.predict import plain_predict
+from .plain.prove import NotEqual, prove_equal
 from .plain.vision_model import plain_vision_model
 from .assets.datasets import mnist_sample
-from .images.check import check_images
-from .diagnose.diagnose import diagnose, expect_error
-from .speed.in_memory import in_memory
-from .decode import decode
 from .assets.backbone import backbone
-from .plain.prove import prove_equal
 from .unpack.unpack import unpack
+from .decode import decode
+from .anatomy.anatomy import anatomy
+from .diagnose.diagnose import diagnose, expect_error
+from .images.check import check_images
+from .train.training import load_model
+from .train.processes import alone
+from .speed.in_memory import in_memory
+from .speed.cheaper_steps import FusedAdam, fewer_calls
+from .chapters.environment import best_device, check_environment
+from .chapters.fine_tune import RecordRates
+from .chapters.mnist import peek_labels, show_tree
 
 # %% ../nbs/api/90_core.ipynb #cell-005
 __all__ = [
-    'check_environment', 'best_device', 'mnist_sample', 'show_tree', 'peek_labels', 'backbone', # start
-    'unpack', 'decode', 'anatomy', # open
-    'plain_dataloaders', 'plain_one_cycle', 'plain_fit_one_cycle', 'plain_lr_find', 'plain_vision_model', 'plain_fine_tune', 'plain_predict', 'prove_equal', # rebuilt in plain pytorch
-    'diagnose', 'expect_error', 'check_images', 'in_memory', # when it breaks, and when it is slow
+    # start
+    'check_environment', 'best_device', 'mnist_sample', 'show_tree', 'peek_labels', 'backbone', 'digits_resnet18',
+    # open
+    'unpack', 'decode', 'anatomy', 'RecordRates',
+    # rebuilt in plain PyTorch
+    'plain_dataloaders', 'plain_one_cycle', 'plain_fit_one_cycle', 'plain_lr_find', 'plain_vision_model',
+    'plain_fine_tune', 'plain_predict', 'prove_equal', 'NotEqual',
+    # your own images
+    'check_images', 'load_model',
+    # when it breaks, and when it is slow
+    'diagnose', 'expect_error', 'in_memory', 'FusedAdam', 'fewer_calls', 'alone',
 ]

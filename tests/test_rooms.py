@@ -27,14 +27,13 @@ NOT_PLAIN = {
     "narrow_resnet safetensors",
 }
 DEFINED_TWICE = {
-    "Part", "Shown", "as_html", "check", "compare", "ctrl_c_waits", "in_batch", "is_plain", "kind", "kind_of",
-    "parts_of", "places", "plural", "source_of", "story", "train", "unused", "without_folders",
+    "check", "compare", "ctrl_c_waits", "in_batch", "kind",
+    "plural", "source_of", "story", "train", "unused", "without_folders",
 }
 HIGH_CELLS = {
-    "easing_fastai.anatomy #cell-018", "easing_fastai.anatomy #cell-020", "easing_fastai.anatomy #cell-022",
     "easing_fastai.assets.backbone #cell-015", "easing_fastai.assets.machine #cell-009",
-    "easing_fastai.cli #cell-020", "easing_fastai.decode #cell-029", "easing_fastai.decode #cell-031",
-    "easing_fastai.decode #cell-033", "easing_fastai.diagnose.diagnose #cell-019",
+    "easing_fastai.cli #cell-020",
+    "easing_fastai.diagnose.diagnose #cell-019",
     "easing_fastai.diagnose.diagnose #cell-021", "easing_fastai.diagnose.failures #cell-006",
     "easing_fastai.diagnose.failures #cell-008", "easing_fastai.diagnose.failures #cell-010",
     "easing_fastai.diagnose.failures #cell-012", "easing_fastai.diagnose.failures #cell-014",
@@ -66,11 +65,11 @@ HIGH_CELLS = {
     "easing_fastai.unpack.view #cell-017", "easing_fastai.unpack.view #cell-019",
 }
 WIDE_CELLS = {
-    "easing_fastai.anatomy", "easing_fastai.assets.backbone", "easing_fastai.assets.datasets",
+    "easing_fastai.assets.backbone", "easing_fastai.assets.datasets",
     "easing_fastai.assets.machine", "easing_fastai.base.files", "easing_fastai.base.show",
     "easing_fastai.base.values", "easing_fastai.chapters.environment", "easing_fastai.chapters.fine_tune",
     "easing_fastai.chapters.mnist", "easing_fastai.chapters.more_than_one_machine",
-    "easing_fastai.chapters.show_results", "easing_fastai.cli", "easing_fastai.core", "easing_fastai.decode",
+    "easing_fastai.chapters.show_results", "easing_fastai.cli",
     "easing_fastai.dev.run", "easing_fastai.diagnose.diagnose", "easing_fastai.diagnose.failures",
     "easing_fastai.diagnose.traceback", "easing_fastai.experiments.defaults", "easing_fastai.experiments.few_images",
     "easing_fastai.figures.dataloaders", "easing_fastai.figures.fine_tune", "easing_fastai.figures.home",
@@ -103,13 +102,13 @@ NOT_PLOTS = {
 }
 NOT_YET_RUFFED = {
     "assets/datasets.py", "assets/machine.py", "diagnose/diagnose.py", "diagnose/failures.py",
-    "diagnose/traceback.py", "easing_fastai/__init__.py", "easing_fastai/anatomy.py", "easing_fastai/cli.py",
+    "diagnose/traceback.py", "easing_fastai/__init__.py", "easing_fastai/cli.py",
     "experiments/defaults.py", "experiments/few_images.py", "figures/head_and_backbone.py", "figures/home.py",
     "figures/learner.py", "figures/show_results.py", "images/check.py", "images/layout.py", "plain/fine_tune.py",
     "plain/narrow_resnet.py", "setup.py", "speed/bench.py", "speed/in_memory.py", "tests/conftest.py",
     "tests/pictures.py", "tests/test_assets.py", "tests/test_browser.py", "tests/test_chapters.py",
     "tests/test_check_images.py", "tests/test_cli.py", "tests/test_colab.py", "tests/test_diagnose.py",
-    "tests/test_environment.py", "tests/test_imports.py", "tests/test_in_memory.py", "tests/test_names.py",
+    "tests/test_environment.py", "tests/test_imports.py", "tests/test_in_memory.py", "tests/test_decode.py",
     "tests/test_notebooks.py", "tests/test_order.py", "tests/test_package.py", "tests/test_plain_data.py",
     "tests/test_plain_training.py", "tests/test_processes.py", "tests/test_prove.py", "tests/test_rendering.py",
     "tests/test_rooms.py", "tests/test_site.py", "tests/test_training.py", "tests/test_unpack.py",
