@@ -85,4 +85,4 @@ pictures: $(STAMP)
 	$(BIN)/python -c "from easing_fastai.figures.home import write_pictures; write_pictures('nbs')"
 
 backbone: $(STAMP)
-	$(BIN)/python -c "from easing_fastai.assets.backbone import *; make_backbone()"
+	$(BIN)/python -c "from easing_fastai.dev.backbone import make_backbone; make_backbone()"

@@ -45,9 +45,8 @@ def doctor():
     "Say whether this machine is ready, and what to type where it is not."
     from easing_fastai.chapters.environment import check_environment
     with console.status('Looking at this machine'): report = check_environment()
-    table = report.__rich__()
-    table.columns[1].no_wrap = True # names of packages stay whole, to be typed
-    console.print(table)
+    report.whole = 1, # names of packages are to be typed
+    console.print(report)
     if not report.ok: fail('Training can not work yet. The rows with ✗ say what to do.')
     console.print('Ready.')
 
@@ -55,7 +54,9 @@ def doctor():
 @app.command()
 def download():
     "Fetch MNIST_SAMPLE and the weights of ResNet-18 now, for when there is no network."
-    from easing_fastai.assets.datasets import AssetError, download_mnist_sample, home_relative
+    from easing_fastai.assets.datasets import download_mnist_sample
+    from easing_fastai.assets.network import AssetError
+    from easing_fastai.base.files import home_relative
     from easing_fastai.assets.backbone import download_resnet18
     failed = False
     for name, fetch in {'MNIST_SAMPLE': download_mnist_sample, 'ResNet-18': download_resnet18}.items():

@@ -12,20 +12,20 @@ from pathlib import Path
 
 import pytest
 from conftest import REPO, start
-from easing_fastai.assets import datasets as assets
-from easing_fastai.assets import backbone as pretrained
-from easing_fastai.assets.datasets import AssetError
-from easing_fastai.assets.machine import storage_findings
+from easing_fastai.assets import backbone as backbones
+from easing_fastai.assets import datasets, network
+from easing_fastai.assets.machine import backbone_finding, data_finding
+from easing_fastai.assets.network import AssetError
 
 FEW = {"train/3": 2, "train/7": 2, "valid/3": 1, "valid/7": 1}
 
 
 @pytest.fixture
 def data(tmp_path, monkeypatch) -> Path:
-    "An empty data folder; MNIST_SAMPLE counts as whole with six pictures; the network is allowed."
-    monkeypatch.setattr(assets, "data_folder", lambda: tmp_path)
-    monkeypatch.setitem(assets.N_IMAGES, "mnist_sample", FEW)
-    monkeypatch.setattr(assets, "TIMEOUT", 1)
+    "An empty data folder; MNIST_SAMPLE counts as whole with six images; the network is allowed."
+    monkeypatch.setattr(datasets, "data_folder", lambda: tmp_path)
+    monkeypatch.setitem(datasets.N_IMAGES, "mnist_sample", FEW)
+    monkeypatch.setattr(network, "TIMEOUT", 1)
     monkeypatch.setenv("EASING_FASTAI_OFFLINE", "0")
     return tmp_path
 
@@ -35,8 +35,8 @@ def archive(folder: Path, counts: dict = FEW) -> bytes:
     for name, n in counts.items():
         (folder / "mnist_sample" / name).mkdir(parents=True)
         for i in range(n):
-            (folder / "mnist_sample" / name / f"{i}.png").write_bytes(b"a picture" + assets.PNG_END)
-    (folder / "mnist_sample" / "labels.csv").write_text("name,label\n" + "a picture,0\n" * sum(counts.values()))
+            (folder / "mnist_sample" / name / f"{i}.png").write_bytes(b"an image" + datasets.PNG_END)
+    (folder / "mnist_sample" / "labels.csv").write_text("name,label\n" + "an image,0\n" * sum(counts.values()))
     with tarfile.open(folder / "a.tgz", "w:gz") as tar:
         tar.add(folder / "mnist_sample", "mnist_sample")
     return (folder / "a.tgz").read_bytes()
@@ -71,11 +71,11 @@ def server():
 
 def test_a_download_lands_where_untar_data_looks(data, server, tmp_path_factory):
     server.answer = archive(tmp_path_factory.mktemp("source"))
-    path = assets.download_mnist_sample(server.url)
-    assert path == data / "mnist_sample" and assets.damage(path) is None
+    path = datasets.download_mnist_sample(server.url)
+    assert path == data / "mnist_sample" and datasets.damage(path) is None
     assert [p.name for p in data.iterdir()] == ["mnist_sample"]
     server.answer = 500  # a second time nothing is asked for
-    assert assets.download_mnist_sample(server.url) == path
+    assert datasets.download_mnist_sample(server.url) == path
 
 
 def hang(handler):
@@ -109,11 +109,11 @@ def cut(handler):
 def test_a_failed_download_is_said_and_leaves_nothing(data, server, monkeypatch, capsys, answer, said):
     server.answer = answer
     with pytest.raises(AssetError, match=said):
-        assets.download_mnist_sample(server.url)
+        datasets.download_mnist_sample(server.url)
     assert list(data.iterdir()) == []
 
-    monkeypatch.setattr(assets.URLs, "MNIST_SAMPLE", server.url)
-    path = assets.mnist_sample()
+    monkeypatch.setattr(datasets.URLs, "MNIST_SAMPLE", server.url)
+    path = datasets.mnist_sample()
     assert path.name == "digits_sample" and said in capsys.readouterr().out
 
 
@@ -121,45 +121,45 @@ def test_a_broken_archive_leaves_nothing(data, server, tmp_path_factory):
     whole = archive(tmp_path_factory.mktemp("source"))
     server.answer = whole[:len(whole) // 2]
     with pytest.raises(AssetError, match="not a whole archive"):
-        assets.download_mnist_sample(server.url)
+        datasets.download_mnist_sample(server.url)
     server.answer = archive(tmp_path_factory.mktemp("source"), {**FEW, "valid/7": 0})
     with pytest.raises(AssetError, match="valid/7 holds 0 of 1"):
-        assets.download_mnist_sample(server.url)
+        datasets.download_mnist_sample(server.url)
     assert list(data.iterdir()) == []
 
 
 def test_a_changed_file_at_the_real_address_is_refused(data, server, monkeypatch, tmp_path_factory):
     server.answer = archive(tmp_path_factory.mktemp("source"))
-    monkeypatch.setattr(assets, "check", lambda module, url, file: False)  # as fastai's checksum would answer
+    monkeypatch.setattr(datasets, "check", lambda module, url, file: False)  # as fastai's checksum would answer
     with pytest.raises(AssetError, match="not the file that fastai expects"):
-        assets.download_mnist_sample(server.url)
+        datasets.download_mnist_sample(server.url)
     assert list(data.iterdir()) == []
 
 
 def test_a_damaged_folder_is_noticed_and_kept(data):
-    path = assets.make_digits_sample(data / "digits_sample")
+    path = datasets.make_digits_sample(data / "digits_sample")
     victim = next((path / "train" / "7").iterdir())
     for harm in (lambda: victim.write_bytes(victim.read_bytes()[:50]), lambda: victim.write_bytes(b""), victim.unlink):
         harm()
         with pytest.raises(AssetError, match="train/7 holds"):
-            assets.mnist_sample()
-    assert len(list((path / "train" / "7").iterdir())) == assets.N_IMAGES["digits_sample"]["train/7"] - 1
+            datasets.mnist_sample()
+    assert len(list((path / "train" / "7").iterdir())) == datasets.N_IMAGES["digits_sample"]["train/7"] - 1
 
 
 @pytest.mark.parametrize("n_bytes", [0, 100])
 def test_labels_that_are_cut_off(data, n_bytes):
-    labels = assets.make_digits_sample(data / "digits_sample") / "labels.csv"
+    labels = datasets.make_digits_sample(data / "digits_sample") / "labels.csv"
     labels.write_bytes(labels.read_bytes()[:n_bytes])
-    with pytest.raises(AssetError, match="labels.csv names . of 2,385 pictures"):
-        assets.mnist_sample()
+    with pytest.raises(AssetError, match="labels.csv names . of 2,385 images"):
+        datasets.mnist_sample()
 
 
 def test_real_data_goes_before_digits(data, tmp_path_factory):
-    assets.make_digits_sample(data / "digits_sample")
+    datasets.make_digits_sample(data / "digits_sample")
     source = tmp_path_factory.mktemp("source")
     archive(source)
     (source / "mnist_sample").rename(data / "mnist_sample")
-    assert assets.mnist_sample() == data / "mnist_sample"
+    assert datasets.mnist_sample() == data / "mnist_sample"
 
 
 BLOCKED = """
@@ -185,7 +185,7 @@ def test_two_processes_at_once(tmp_path):
     both = [subprocess.Popen([sys.executable, "-c", MAKE], env=env, cwd=REPO, stdout=subprocess.DEVNULL) for _ in range(2)]
     assert [process.wait(120) for process in both] == [0, 0]
     assert [p.name for p in (tmp_path / "data").iterdir()] == ["digits_sample"]
-    assert assets.damage(tmp_path / "data" / "digits_sample") is None
+    assert datasets.damage(tmp_path / "data" / "digits_sample") is None
 
 
 def test_a_killed_process_leaves_no_half_data_set(tmp_path):
@@ -198,7 +198,7 @@ def test_a_killed_process_leaves_no_half_data_set(tmp_path):
     assert not (tmp_path / "data" / "digits_sample").exists()
     again = start("-c", MAKE, FASTAI_HOME=str(tmp_path))
     assert again.returncode == 0, again.stderr
-    assert assets.damage(tmp_path / "data" / "digits_sample") is None
+    assert datasets.damage(tmp_path / "data" / "digits_sample") is None
 
 
 def test_a_data_folder_that_can_not_be_used(tmp_path):
@@ -218,11 +218,11 @@ def test_a_data_folder_that_can_not_be_used(tmp_path):
 def test_a_slip_in_the_settings_of_fastai(tmp_path, monkeypatch, text, why):
     (tmp_path / "config.ini").write_bytes(text.encode("latin-1"))
     monkeypatch.setenv("FASTAI_HOME", str(tmp_path))
-    monkeypatch.setattr(assets, "fastai_path", lambda folder: assets.fastai_cfg.__wrapped__().path(folder))  # read anew
+    monkeypatch.setattr(datasets, "fastai_path", lambda folder: datasets.fastai_cfg.__wrapped__().path(folder))  # read anew
     with pytest.raises(AssetError) as raised:
-        assets.mnist_sample()
+        datasets.mnist_sample()
     assert why in str(raised.value) and str(tmp_path / "config.ini") in str(raised.value)
-    assert [row.verdict for row in storage_findings()] == ["wrong"]
+    assert data_finding().verdict == "wrong"
 
 
 # ---- the backbone ----
@@ -230,26 +230,26 @@ def test_a_slip_in_the_settings_of_fastai(tmp_path, monkeypatch, text, why):
 @pytest.fixture
 def torch_home(tmp_path, monkeypatch) -> Path:
     "An empty folder for torchvision's weights."
-    monkeypatch.setattr(pretrained.torch.hub, "get_dir", lambda: str(tmp_path))
-    pretrained.why_not_resnet18.cache_clear()
+    monkeypatch.setattr(backbones.torch.hub, "get_dir", lambda: str(tmp_path))
+    backbones.why_not_resnet18.cache_clear()
     yield tmp_path
-    pretrained.why_not_resnet18.cache_clear()
+    backbones.why_not_resnet18.cache_clear()
 
 
 def test_resnet18_where_its_weights_are(torch_home):
-    file = pretrained.resnet18_file()
+    file = backbones.resnet18_file()
     file.parent.mkdir(parents=True)
-    pretrained.torch.save(pretrained.resnet18().state_dict(), file)
-    assert pretrained.backbone() is pretrained.resnet18
+    backbones.torch.save(backbones.resnet18().state_dict(), file)
+    assert backbones.backbone() is backbones.resnet18
 
 
 def test_damaged_weights_are_noticed_and_kept(torch_home):
-    file = pretrained.resnet18_file()
+    file = backbones.resnet18_file()
     file.parent.mkdir(parents=True)
     file.write_bytes(b"half a file")
     with pytest.raises(AssetError, match="are damaged. Remove that file"):
-        pretrained.backbone()
-    row = storage_findings()[-1]
+        backbones.backbone()
+    row = backbone_finding()
     assert (row.what, row.verdict) == ("backbone", "wrong") and "Remove that file" in row.to_do
     assert file.read_bytes() == b"half a file"
 
@@ -257,13 +257,12 @@ def test_damaged_weights_are_noticed_and_kept(torch_home):
 @pytest.mark.parametrize("answer, said", [(hang, "no answer within"), (b"other weights", "did not arrive whole"), (404, "error 404")])
 def test_weights_that_do_not_come(torch_home, server, monkeypatch, answer, said):
     monkeypatch.setenv("EASING_FASTAI_OFFLINE", "0")
-    monkeypatch.setattr(pretrained, "TIMEOUT", 1)
-    monkeypatch.setattr(assets, "TIMEOUT", 1)
+    monkeypatch.setattr(network, "TIMEOUT", 1)
     server.answer, url = answer, server.url.replace("mnist_sample.tgz", "resnet18-f37072fd.pth")
     weights = type("Weights", (), {"url": url, "get_state_dict": lambda self, **kwargs:
-                   pretrained.torch.hub.load_state_dict_from_url(url, **kwargs)})()
-    monkeypatch.setattr(pretrained, "ResNet18_Weights", type("W", (), {"DEFAULT": weights}))
+                   backbones.torch.hub.load_state_dict_from_url(url, **kwargs)})()
+    monkeypatch.setattr(backbones, "ResNet18_Weights", type("W", (), {"DEFAULT": weights}))
     with pytest.raises(AssetError, match=said):
-        pretrained.download_resnet18()
+        backbones.download_resnet18()
     assert not list(torch_home.rglob("*.pth*")) and socket.getdefaulttimeout() is None
-    assert pretrained.backbone() is pretrained.digits_resnet18
+    assert backbones.backbone() is backbones.digits_resnet18

@@ -37,10 +37,11 @@ def existing_folder(
     "The folder at `path`; raises `FolderError` if there is none."
     folder = Path(path).expanduser().absolute()
     try: is_folder, exists = folder.is_dir(), folder.exists()
-    except (OSError, ValueError) as e: # a name that is too long or that no disk allows, or a folder above that is closed
+    except (OSError, ValueError) as e: # a name too long or not allowed, or a folder above that is closed
         raise FolderError(f'{printable(path)} cannot be looked at: {getattr(e, "strerror", None) or e}.') from e
     if is_folder: return folder
-    if exists: raise FolderError(f'{printable(path)} is a file. Give the folder that it lies in: {printable(folder.parent)}')
+    if exists:
+        raise FolderError(f'{printable(path)} is a file. Give the folder that it lies in: {printable(folder.parent)}')
     raise FolderError(f'There is no folder {printable(path)}. Check the spelling; seen from the working folder, '
                       f'{printable(Path.cwd())}, or write the whole path.')
 
@@ -49,7 +50,7 @@ def existing_folder(
 def whole_file(
     file: Path # to be written, or replaced if it is there
 ):
-    "Gives the path of an unfinished file for the block to write; it becomes `file` when the block ends well, else it disappears."
+    "Gives the path of an unfinished file to write; it becomes `file` when the block ends well, else it disappears."
     unfinished = file.with_name(f'.{os.getpid()}-{file.name}') # the same ending: some writers go by it
     try:
         yield unfinished
@@ -75,7 +76,7 @@ def whole_folder(
     folder: Path,         # where the finished folder shall be
     replace: bool = False # a folder that is there already? If not, that one stays
 ):
-    "Gives the path of a folder for the block to make; it becomes `folder` when the block ends well, else it disappears."
+    "Gives the path of a folder to make; it becomes `folder` when the block ends well, else it disappears."
     folder.parent.mkdir(parents=True, exist_ok=True)
     workshop = Path(tempfile.mkdtemp(prefix=f'.{folder.name}-', dir=folder.parent))
     previous = folder.with_name(f'{folder.name}.previous-{workshop.name.rpartition("-")[2]}')

@@ -19,7 +19,7 @@ from pathlib import Path
 # %% ../../nbs/api/base/02_show.ipynb #cell-003
 import jinja2
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
 from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
@@ -94,33 +94,40 @@ class Shown:
     title = ''       # above the rows
     columns = ()     # their names; none if the cells of a row explain one another
     right = ()       # the positions of columns that are aligned to the right
+    whole = ()       # the positions of columns that are never wrapped
     note = ''        # below the rows
     width = 100      # of the printed text, in characters
 
     def rows(self) -> list[tuple]: # of cells
         raise NotImplementedError
 
-    def __rich__(self) -> Table:
-        "The table for a terminal."
+    def as_table(self) -> Table:
+        "The rows for a terminal."
         rows = self.rows()
-        table = Table(title=Text(self.title) if self.title else None, title_justify='left', show_header=bool(self.columns), box=box.SIMPLE,
-                      caption=Text(self.note) if self.note else None, caption_justify='left', pad_edge=False)
+        table = Table(show_header=bool(self.columns), box=box.SIMPLE, pad_edge=False)
         for i in range(max(map(len, rows), default=0)):
-            table.add_column(self.columns[i] if self.columns else '', overflow='fold', justify='right' if i in self.right else 'left')
+            table.add_column(self.columns[i] if self.columns else '', overflow='fold', no_wrap=i in self.whole,
+                             justify='right' if i in self.right else 'left')
         for row in rows:
             if len(row) == 1 and len(table.columns) > 1: row = (Text(row[0], style='bold'),)
             table.add_row(*map(for_terminal, row))
         return table
 
+    def __rich__(self) -> Group:
+        "Title, rows and note for a terminal."
+        title, note = Text(self.title, style='bold'), Text(self.note, style='dim')
+        return Group(*[part for part in (title, self.as_table(), note) if part != Text('')])
+
     def __str__(self) -> str:
         console = Console(width=self.width, force_terminal=False, force_jupyter=False, color_system=None)
         with console.capture() as capture: console.print(self)
-        return '\n'.join(line.rstrip() for line in capture.get().strip('\n').splitlines())
+        return '\n'.join(line.rstrip() for line in capture.get().splitlines()).strip('\n')
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
         "The table for a notebook."
-        return page_of('table.html', shown=self, rows=[[(cell, isinstance(cell, Code)) for cell in row] for row in self.rows()])
+        rows = [[(cell, isinstance(cell, Code)) for cell in row] for row in self.rows()]
+        return page_of('table.html', shown=self, rows=rows)
 
 # %% ../../nbs/api/base/02_show.ipynb #cell-019
 SIGNS = {'fine': '✓', 'note': '•', 'wrong': '✗'}
@@ -156,4 +163,5 @@ class Report(Shown, list):
 
     def rows(self) -> list[tuple]:
         "A row for each finding."
-        return [(Text(f'{SIGNS[row.verdict]} {row.verdict}', style=COLOURS[row.verdict]), row.what, row.found, row.to_do) for row in self]
+        def sign(verdict): return Text(f'{SIGNS[verdict]} {verdict}', style=COLOURS[verdict])
+        return [(sign(row.verdict), row.what, row.found, row.to_do) for row in self]

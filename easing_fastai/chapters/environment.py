@@ -8,7 +8,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/environment.html.md"""
 __all__ = ['why_broken', 'best_device', 'device_findings', 'check_environment']
 
 # %% ../../nbs/00_environment.ipynb #cell-004
-from ..assets.machine import package_findings, python_finding, storage_findings
+from ..assets.machine import backbone_finding, data_finding, package_findings, python_finding
 from ..base.show import Finding, Report
 
 # %% ../../nbs/00_environment.ipynb #cell-016
@@ -40,7 +40,7 @@ def best_device() -> object: # the torch.device that fastai computes on from now
 def device_findings() -> list[Finding]:
     "A row for each device that PyTorch is built for, and one for what fastai will use."
     import torch
-    backends = {'cuda': (torch.backends.cuda, 'no NVIDIA card is found: fine for this series, for more take Colab'),
+    backends = {'cuda': (torch.backends.cuda, 'no NVIDIA GPU is found: fine for this series, for more take Colab'),
                 'mps': (torch.backends.mps, 'this macOS is too old for it: update to macOS 14; until then call best_device() first')}
     rows = []
     for device, (backend, advice) in backends.items():
@@ -54,5 +54,5 @@ def device_findings() -> list[Finding]:
 def check_environment() -> Report: # rows with `.what`, `.found`, `.verdict`, `.to_do`; `.ok` if training can work
     "What is installed, what will compute, where data goes, and what to type where something is wrong."
     report = Report('Is this machine ready?', [python_finding(), *package_findings()])
-    if report.ok: report += [*device_findings(), *storage_findings()] # these need a torch that works
+    if report.ok: report += [*device_findings(), data_finding(), backbone_finding()] # these need a torch that works
     return report

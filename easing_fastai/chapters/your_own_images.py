@@ -16,7 +16,7 @@ from fastai.data.core import DataLoaders
 
 # %% ../../nbs/07_your_own_images.ipynb #cell-025
 def labels_by_file(
-    dls: DataLoaders, # of pictures with one label each
+    dls: DataLoaders, # of images with one label each
 ) -> pd.DataFrame: # columns `file`, `label` and `set`, which is 'train' or 'valid'
     "Which label each file got, and whether it is for training or for validation."
     rows = []

@@ -1,4 +1,4 @@
-"""Images, other files, hidden names, links that go round: a folder and all folders below, looked at once
+"""Images, other files, hidden names, links that lead back: a folder and all folders below, looked at once
 
 Docs: https://easing-fastai.github.io/easing_fastai/api/images/contents.html.md"""
 
@@ -43,10 +43,11 @@ class Contents:
     def facts(self) -> list[str]: # such as ['6,131 images', 'notes.txt']
         "In words what lies directly in a folder, except for its folders."
         if self.closed: return ['cannot be opened']
-        images, others, links = ([name.rpartition('/')[2] for name in names] for names in (self.images, self.others, self.loops))
-        facts = [plural(len(images), 'image')] if images else []
-        facts += [plural(len(others), 'other file')] if len(others) > 3 else map(printable, others)
-        facts += [f'{printable(name)} (a link to a folder above)' for name in links]
+        def last_parts(names): return [printable(name.rpartition('/')[2]) for name in names]
+        n_others = len(self.others)
+        facts = [plural(len(self.images), 'image')] if self.images else []
+        facts += [plural(n_others, 'other file')] if n_others > 3 else last_parts(self.others)
+        facts += [f'{name} (a link to a folder above)' for name in last_parts(self.loops)]
         return facts or ([] if self.folders else ['only hidden names' if self.hidden else 'empty'])
 
 # %% ../../nbs/api/images/64_contents.ipynb #cell-010

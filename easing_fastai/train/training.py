@@ -41,8 +41,9 @@ from fastai.vision.data import ImageDataLoaders
 from fastai.vision.learner import create_vision_model, default_split, model_meta, vision_learner
 from PIL import Image
 from safetensors import SafetensorError
-from ..assets.datasets import TIMEOUT, reason, waiting_at_most
-from ..images.check import ImageCheck, check_images, fits_ending
+from ..assets.network import AssetError, downloading
+from ..images.check import ImageCheck, check_images
+from ..images.one_file import fits_ending
 from ..base.files import FolderError, existing_folder, home_relative, printable
 from ..assets.backbone import backbone, digits_resnet18
 from .processes import alone, first_once, join, together
@@ -146,9 +147,10 @@ def learner_for(
 ) -> Learner: # pretrained, its body frozen
     "A learner; raises `FolderError` if the pretrained weights can't be had."
     try:
-        with waiting_at_most(TIMEOUT): return vision_learner(dls, arch, metrics=accuracy, path=tempfile.gettempdir())
-    except OSError as e:
-        raise FolderError(f'The weights of {arch.__name__} could not be downloaded: {reason(e)}. Leave --arch away for a network that is on this disk.') from e
+        with downloading(f'The weights of {arch.__name__} could not be downloaded'):
+            return vision_learner(dls, arch, metrics=accuracy, path=tempfile.gettempdir())
+    except AssetError as e:
+        raise FolderError(f'{e}. Leave --arch away for a network that is on this disk.') from e
 
 # %% ../../nbs/api/train/71_training.ipynb #cell-012
 class KeepTable(Callback):
