@@ -88,6 +88,6 @@ def test_accuracy_on_mnist_sample(mnist_home):
 
 
 def test_accuracy_on_the_offline_digits(digits):
-    "The median of five seeds; how long a run takes is told in nbs/dev/backbone.ipynb."
+    "The median of five seeds; how long a run takes is told in nbs/dev/06_backbone.ipynb."
     right = sorted(accuracies(5))
     assert len(right) == 5 and right[2] >= 0.98, right
