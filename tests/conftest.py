@@ -9,6 +9,7 @@ import sys
 import tempfile
 import urllib.request
 from pathlib import Path
+from unittest.mock import patch
 
 import nbformat
 import pytest
@@ -81,6 +82,18 @@ def copy_repo(folder: Path) -> Path:
 def easing_fastai(*args: str, **kwargs) -> subprocess.CompletedProcess:
     "Runs the command line as a process of its own."
     return start("-m", "easing_fastai", *args, **kwargs)
+
+
+def command(*args) -> tuple[int, str]:
+    "Exit code and output, on one line, of the command line in this process: for what a process of its own would take longer to start."
+    from rich.console import Console
+    from typer.testing import CliRunner
+
+    from easing_fastai.cli import app
+
+    with patch("easing_fastai.cli.console", Console(width=200)):  # tables of that width
+        done = CliRunner().invoke(app, list(map(str, args)), env={"COLUMNS": "200"}, catch_exceptions=False)
+    return done.exit_code, " ".join(done.output.split())
 
 
 @pytest.fixture(autouse=True)

@@ -21,10 +21,10 @@ from fastai.vision.data import ImageBlock
 # %% ../../nbs/10_more_than_one_machine.ipynb #cell-012
 def small_loaders(
     path: Path,        # the folder of `mnist_sample()`
-    bs: int,           # pictures in a batch of this process
-    n_train: int = 960 # pictures to train with
+    bs: int,           # images in a batch of this process
+    n_train: int = 960 # images to train with
 ) -> DataLoaders:
-    "Batches of a part of the pictures, always the same ones."
+    "Batches of a part of the images, always the same ones."
     set_seed(42)
     files = {part: get_image_files(path/part).sorted().shuffle() for part in ('train', 'valid')}
     n_valid = min(321, (len(files['valid']) - 1)//2*2 + 1) # odd
@@ -35,16 +35,16 @@ def small_loaders(
 # %% ../../nbs/10_more_than_one_machine.ipynb #cell-018
 class OwnCount(Callback):
     "Counts, for the last epoch, what this process itself has seen; nothing here is gathered."
-    def before_epoch(self): self.trained = self.asked = self.right = 0
+    def before_epoch(self): self.trained = self.validated = self.correct = 0
     def after_batch(self):
         if self.training: self.trained += len(self.y)
         else:
-            self.asked += len(self.y)
-            self.right += int((self.pred.argmax(1) == self.y).sum())
+            self.validated += len(self.y)
+            self.correct += int((self.pred.argmax(1) == self.y).sum())
 
 def fingerprint(
     model: torch.nn.Module # any
-) -> str: # 12 signs
+) -> str: # 12 characters
     "The same for two models only if all their numbers are the same, to the last bit."
     tensors = model.state_dict().items()
     return sha256(b''.join(name.encode() + t.detach().cpu().contiguous().numpy().tobytes() for name, t in tensors)).hexdigest()[:12]
