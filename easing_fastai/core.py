@@ -22,7 +22,7 @@ from .decode import decode
 from .anatomy.anatomy import anatomy
 from .diagnose.diagnose import diagnose, expect_error
 from .images.check import check_images
-from .train.training import load_model
+from .train.model import load_model
 from .train.processes import alone
 from .speed.in_memory import in_memory
 from .speed.cheaper_steps import FusedAdam, fewer_calls

@@ -27,12 +27,11 @@ NOT_PLAIN = {
     "narrow_resnet safetensors",
 }
 DEFINED_TWICE = {
-    "check", "compare", "ctrl_c_waits", "in_batch", "kind",
-    "plural", "source_of", "story", "train", "unused", "without_folders",
+    "check", "compare", "in_batch", "kind",
+    "plural", "source_of", "story", "unused", "without_folders",
 }
 HIGH_CELLS = {
     "easing_fastai.assets.backbone #cell-015", "easing_fastai.assets.machine #cell-009",
-    "easing_fastai.cli #cell-020",
     "easing_fastai.diagnose.diagnose #cell-019",
     "easing_fastai.diagnose.diagnose #cell-021", "easing_fastai.diagnose.failures #cell-006",
     "easing_fastai.diagnose.failures #cell-008", "easing_fastai.diagnose.failures #cell-010",
@@ -56,9 +55,6 @@ HIGH_CELLS = {
     "easing_fastai.speed.cheaper_steps #cell-018", "easing_fastai.speed.in_memory #cell-006",
     "easing_fastai.speed.in_memory #cell-009", "easing_fastai.speed.in_memory #cell-011",
     "easing_fastai.speed.in_memory #cell-013", "easing_fastai.speed.in_memory #cell-015",
-    "easing_fastai.train.processes #cell-008", "easing_fastai.train.processes #cell-014",
-    "easing_fastai.train.training #cell-006", "easing_fastai.train.training #cell-020",
-    "easing_fastai.train.training #cell-022", "easing_fastai.train.training #cell-024",
     "easing_fastai.unpack.changes #cell-005", "easing_fastai.unpack.trace #cell-019",
     "easing_fastai.unpack.trace #cell-025", "easing_fastai.unpack.trace #cell-026",
     "easing_fastai.unpack.unpack #cell-006", "easing_fastai.unpack.view #cell-009",
@@ -68,8 +64,8 @@ WIDE_CELLS = {
     "easing_fastai.assets.backbone", "easing_fastai.assets.datasets",
     "easing_fastai.assets.machine", "easing_fastai.base.files", "easing_fastai.base.show",
     "easing_fastai.base.values", "easing_fastai.chapters.environment", "easing_fastai.chapters.fine_tune",
-    "easing_fastai.chapters.mnist", "easing_fastai.chapters.more_than_one_machine",
-    "easing_fastai.chapters.show_results", "easing_fastai.cli",
+    "easing_fastai.chapters.mnist",
+    "easing_fastai.chapters.show_results",
     "easing_fastai.dev.run", "easing_fastai.diagnose.diagnose", "easing_fastai.diagnose.failures",
     "easing_fastai.diagnose.traceback", "easing_fastai.experiments.defaults", "easing_fastai.experiments.few_images",
     "easing_fastai.figures.dataloaders", "easing_fastai.figures.fine_tune", "easing_fastai.figures.home",
@@ -78,12 +74,11 @@ WIDE_CELLS = {
     "easing_fastai.plain.augmentation", "easing_fastai.plain.dataloaders", "easing_fastai.plain.fine_tune",
     "easing_fastai.plain.learner", "easing_fastai.plain.predict", "easing_fastai.plain.prove",
     "easing_fastai.plain.vision_model", "easing_fastai.speed.bench", "easing_fastai.speed.cheaper_steps",
-    "easing_fastai.speed.in_memory", "easing_fastai.train.processes", "easing_fastai.train.training",
+    "easing_fastai.speed.in_memory",
     "easing_fastai.unpack.changes", "easing_fastai.unpack.trace", "easing_fastai.unpack.unpack",
     "easing_fastai.unpack.view",
 }
 SIX_LINES_TWICE = {
-    "easing_fastai.base.files easing_fastai.train.training",
     "easing_fastai.base.values easing_fastai.diagnose.traceback",
     "easing_fastai.unpack.trace easing_fastai.unpack.trace",
 }
@@ -102,7 +97,7 @@ NOT_PLOTS = {
 }
 NOT_YET_RUFFED = {
     "assets/datasets.py", "assets/machine.py", "diagnose/diagnose.py", "diagnose/failures.py",
-    "diagnose/traceback.py", "easing_fastai/__init__.py", "easing_fastai/cli.py",
+    "diagnose/traceback.py", "easing_fastai/__init__.py",
     "experiments/defaults.py", "experiments/few_images.py", "figures/head_and_backbone.py", "figures/home.py",
     "figures/learner.py", "figures/show_results.py", "images/check.py", "images/layout.py", "plain/fine_tune.py",
     "plain/narrow_resnet.py", "setup.py", "speed/bench.py", "speed/in_memory.py", "tests/conftest.py",
@@ -112,7 +107,7 @@ NOT_YET_RUFFED = {
     "tests/test_notebooks.py", "tests/test_order.py", "tests/test_package.py", "tests/test_plain_data.py",
     "tests/test_plain_training.py", "tests/test_processes.py", "tests/test_prove.py", "tests/test_rendering.py",
     "tests/test_rooms.py", "tests/test_site.py", "tests/test_training.py", "tests/test_unpack.py",
-    "tests/test_workflows.py", "tests/test_your_own_images.py", "train/training.py", "unpack/trace.py",
+    "tests/test_workflows.py", "tests/test_your_own_images.py", "unpack/trace.py",
     "unpack/view.py",
 }
 

@@ -28,8 +28,9 @@ def small_loaders(
     set_seed(42)
     files = {part: get_image_files(path/part).sorted().shuffle() for part in ('train', 'valid')}
     n_valid = min(321, (len(files['valid']) - 1)//2*2 + 1) # odd
-    block = DataBlock((ImageBlock, CategoryBlock), get_items=lambda _: files['train'][:n_train] + files['valid'][:n_valid],
-                      get_y=parent_label, splitter=GrandparentSplitter(valid_name='valid'))
+    chosen = files['train'][:n_train] + files['valid'][:n_valid]
+    block = DataBlock((ImageBlock, CategoryBlock), get_items=lambda _: chosen, get_y=parent_label,
+                      splitter=GrandparentSplitter(valid_name='valid'))
     return block.dataloaders(path, path=path, bs=bs, num_workers=0)
 
 # %% ../../nbs/10_more_than_one_machine.ipynb #cell-018
@@ -46,5 +47,7 @@ def fingerprint(
     model: torch.nn.Module # any
 ) -> str: # 12 characters
     "The same for two models only if all their numbers are the same, to the last bit."
-    tensors = model.state_dict().items()
-    return sha256(b''.join(name.encode() + t.detach().cpu().contiguous().numpy().tobytes() for name, t in tensors)).hexdigest()[:12]
+    digest = sha256()
+    for name, t in model.state_dict().items():
+        digest.update(name.encode() + t.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]

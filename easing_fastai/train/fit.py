@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 # %% ../../nbs/api/train/71_fit.ipynb #cell-003
-import fastai.callback.schedule # gives Learner its fine_tune
+import fastai.callback.schedule # noqa: F401 (gives Learner its fine_tune)
 import numpy as np
 import pandas as pd
 import torch

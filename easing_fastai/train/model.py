@@ -6,8 +6,8 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/train/model.html.md"""
 
 # %% auto #0
 __all__ = ['MADE_BY', 'FILES', 'EXPECTED', 'ModelCard', 'ModelError', 'are_numbers', 'checked_card', 'refuse_to_overwrite',
-           'refuse_small_disk', 'weights_of', 'write_model', 'no_card', 'read_card', 'read_weights', 'checked_image',
-           'TrainedModel', 'load_model']
+           'refuse_small_disk', 'packed_weights', 'write_model', 'instead_of_card', 'read_card', 'read_weights',
+           'checked_image', 'TrainedModel', 'load_model']
 
 # %% ../../nbs/api/train/72_model.ipynb #cell-002
 import json, math, os, platform, shutil
@@ -126,7 +126,7 @@ def refuse_small_disk(
                           'Make room, or choose another place with --out.')
 
 # %% ../../nbs/api/train/72_model.ipynb #cell-m10
-def weights_of(
+def packed_weights(
     model: nn.Module
 ) -> bytes: # the content of a safetensors file
     "The weights of a model, as a file holds them."
@@ -137,7 +137,7 @@ def weights_of(
 def write_model(
     folder: Path,            # takes the place of a model that is there
     card: ModelCard,
-    weights: bytes,          # of `weights_of`
+    weights: bytes,          # of `packed_weights`
     others: dict[str, bytes] # the other files by their names
 ):
     "Writes the folder of a model whole or not at all."
@@ -148,7 +148,7 @@ def write_model(
         refuse_to_overwrite(folder) # an hour may have passed since it was checked
 
 # %% ../../nbs/api/train/72_model.ipynb #cell-m16
-def no_card(
+def instead_of_card(
     folder: Path # without a model.json
 ) -> str: # a sentence
     "What there is instead of the folder of a model, and what to do."
@@ -170,7 +170,7 @@ def read_card(
     file = folder/'model.json'
     where = printable(home_relative(file))
     try: values = json.loads(file.read_text(encoding='utf-8'))
-    except (FileNotFoundError, NotADirectoryError) as e: raise ModelError(no_card(folder)) from e
+    except (FileNotFoundError, NotADirectoryError) as e: raise ModelError(instead_of_card(folder)) from e
     except OSError as e: raise ModelError(f'{where} cannot be read: {e.strerror}.') from e
     except (ValueError, RecursionError) as e:
         raise ModelError(f'{where} is damaged: it is no JSON. Train again, or fetch it anew.') from e

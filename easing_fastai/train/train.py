@@ -23,7 +23,7 @@ from fastai.torch_core import set_seed
 from ..base.files import FolderError, existing_folder, home_relative, printable
 from ..images.check import ImageCheck, check_images
 from .fit import architecture, dataloaders_for, fit, learner_for, side_for, try_out, usable_images
-from .model import ModelCard, refuse_small_disk, refuse_to_overwrite, weights_of, write_model
+from .model import ModelCard, refuse_small_disk, refuse_to_overwrite, packed_weights, write_model
 from .processes import alone, first_once, join
 from .report import as_png, plot_confusion, plot_results, report_page
 
@@ -48,7 +48,7 @@ def write_with_report(
     "Validates a model and writes its folder whole or not at all."
     with learn.no_bar(): probabilities, truth = (t.cpu().numpy() for t in learn.get_preds())
     predicted, labels = probabilities.argmax(axis=1), list(map(str, learn.dls.vocab))
-    weights = weights_of(learn.model)
+    weights = packed_weights(learn.model)
     card = ModelCard(learn.arch.__name__, labels, accuracy=float((predicted == truth).mean()),
                      n_train=len(learn.dls.train_ds), n_valid=len(truth), layout=check.layout.kind,
                      weights_sha256=sha256(weights).hexdigest(), **kwargs)
