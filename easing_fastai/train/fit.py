@@ -30,7 +30,7 @@ from fastai.vision.core import imagenet_stats
 from fastai.vision.data import ImageDataLoaders
 from fastai.vision.learner import create_vision_model, default_split, model_meta, vision_learner
 from ..assets.backbone import backbone, digits_resnet18
-from ..assets.datasets import TIMEOUT, reason, waiting_at_most
+from ..assets.network import AssetError, downloading
 from ..base.files import FolderError, printable
 from ..base.show import listed
 from ..images.check import ImageCheck
@@ -147,10 +147,9 @@ def learner_for(
 ) -> Learner: # pretrained, its body frozen
     "A learner; raises `FolderError` if the pretrained weights cannot be had."
     try:
-        with waiting_at_most(TIMEOUT): return vision_learner(dls, arch, metrics=accuracy, path=tempfile.gettempdir())
-    except OSError as e:
-        raise FolderError(f'The weights of {arch.__name__} could not be downloaded: {reason(e)}. '
-                          'Leave --arch away for a network that is on this disk.') from e
+        with downloading(f'The weights of {arch.__name__} could not be downloaded'):
+            return vision_learner(dls, arch, metrics=accuracy, path=tempfile.gettempdir())
+    except AssetError as e: raise FolderError(f'{e}. Leave --arch away for a network that is on this disk.') from e
 
 # %% ../../nbs/api/train/71_fit.ipynb #cell-012
 class KeepTable(Callback):

@@ -27,7 +27,7 @@ from safetensors import SafetensorError
 from torch import nn
 from ..base.files import FolderError, home_relative, printable, whole_folder
 from ..base.show import shorten
-from ..images.check import fits_ending
+from ..images.one_file import fits_ending
 from .fit import architecture
 
 # %% ../../nbs/api/train/72_model.ipynb #cell-m01

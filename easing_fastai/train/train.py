@@ -80,7 +80,7 @@ def train(
     notes.insert(0, f'Labels: {check.layout.says}')
     for note in notes: say(note)
     if not check.ok:
-        wrong = ', '.join(dict.fromkeys(row.what for row in check.rows if row.verdict == 'wrong'))
+        wrong = ', '.join(dict.fromkeys(row.what for row in check.problems if row.verdict == 'wrong'))
         say(f'The check found: {wrong}. See easing-fastai check {printable(home_relative(path))}')
     size = side_for(files)
     try_out(network, size)
