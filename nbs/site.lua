@@ -1,0 +1,100 @@
+-- What every page of the site gets: meanings for names, numbers for chapters, links to them, a list of sections on phones.
+
+local utils = pandoc.utils
+local folder = quarto and quarto.project.directory or '.'
+
+local function read(name)
+  local file = assert(io.open(folder .. '/' .. name, 'r'), 'site.lua: there is no ' .. folder .. '/' .. name)
+  local text = file:read('a')
+  file:close()
+  return text
+end
+
+local decode = (quarto or pandoc).json.decode
+local meanings = decode(read('names.json'))      -- name -> what it means; written by `make export`
+local public = {}                                -- the names that `from easing_fastai.core import *` brings
+for _, name in ipairs(decode(read('public.json'))) do public[name] = true end
+
+local function escape(text)
+  return (text:gsub('[&<>"]', {['&'] = '&amp;', ['<'] = '&lt;', ['>'] = '&gt;', ['"'] = '&quot;'}))
+end
+
+-- `learn.fine_tune(1)` and `item_tfms=` are looked up as fine_tune and item_tfms.
+local function name_in(code)
+  local bare = code:gsub('%(.*$', ''):gsub('=.*$', '')
+  return bare:match('([%a_][%w_]*)$')
+end
+
+-- The meaning itself is not in the page: site.js shows it, so searches, previews and readers' views stay free of it.
+local function explain(code)
+  local name = name_in(code.text)
+  if not (name and meanings[name]) then return nil end
+  return pandoc.RawInline('html', '<code class="known" data-name="' .. name .. '">' .. escape(code.text) .. '</code>')
+end
+
+-- nbdev links each name between backticks to a function of ours that has the same name. In the chapters that is
+-- right for the public names only: `freeze` is fastai's there.
+local function is_library_page() return quarto and quarto.doc.input_file:find('/api/') or false end
+
+local function unlink(link)
+  local code = link.content[1]
+  if #link.content ~= 1 or code.t ~= 'Code' or not link.target:find('#') or is_library_page() then return link, false end
+  local ours = link.target:find('easing_fastai/', 1, true) or not link.target:find('^https?:')
+  if ours and not public[name_in(code.text) or ''] then return explain(code) or code, false end
+  return link, false
+end
+
+-- chapters: number -> file, such as '05b' -> '05b_plain_fine_tune.ipynb'
+local chapters = {}
+for _, file in ipairs(pandoc.system.list_directory(folder)) do
+  local number = file:match('^(%d%d%a?)_.*%.ipynb$')
+  if number then chapters[number] = file end
+end
+
+local here = quarto and quarto.doc.input_file:match('([^/]+)$') or ''
+local to_root = quarto and quarto.project.offset or '.'
+
+-- "chapter 05" becomes a link, wherever it stands; "chapters 05 and 06" become two.
+local function link_chapters(inlines)
+  local counting = false
+  for i, inline in ipairs(inlines) do
+    if inline.t == 'Str' then
+      local number, rest = inline.text:match('^(%d%d%a?)([%p]*)$')
+      if counting and number and chapters[number] then
+        if chapters[number] ~= here then
+          inlines[i] = pandoc.Span({pandoc.Link(number, to_root .. '/' .. chapters[number]), pandoc.Str(rest)})
+        end
+      elseif inline.text:match('^%(?[Cc]hapters?$') or inline.text:match('^%(?[Pp]ages?$') then counting = true
+      elseif not (inline.text == 'and' or inline.text == 'or' or inline.text == 'to') then counting = false end
+    elseif inline.t ~= 'Space' and inline.t ~= 'SoftBreak' then counting = false end
+  end
+  return inlines
+end
+
+local function sections(blocks)
+  local items = {}
+  for _, block in ipairs(blocks) do
+    if block.t == 'Header' and block.level == 2 and block.identifier ~= '' then
+      items[#items + 1] = '<li><a href="#' .. block.identifier .. '">' .. escape(utils.stringify(block.content)) .. '</a></li>'
+    end
+  end
+  if #items < 3 then return nil end
+  return pandoc.RawBlock('html', '<details class="on-phones"><summary>On this page</summary><ul>' .. table.concat(items) .. '</ul></details>')
+end
+
+local skip = function(element) return element, false end
+
+function Pandoc(doc)
+  if not FORMAT:match('html') then return nil end
+  doc.blocks = doc.blocks:walk {traverse = 'topdown', Header = skip, Link = unlink, Code = explain}
+  doc.blocks = doc.blocks:walk {traverse = 'topdown', Header = skip, Link = skip, Inlines = link_chapters}
+  if quarto then quarto.doc.include_text('in-header', '<script src="' .. to_root .. '/site.js" defer></script>') end
+  local list = sections(doc.blocks)
+  if list then doc.blocks:insert(1, list) end
+  local number = here:match('^(%d%d%a?)_')
+  if number and doc.meta.title then
+    doc.meta.pagetitle = doc.meta.pagetitle or number .. ' ' .. utils.stringify(doc.meta.title)
+    doc.meta.title = pandoc.MetaInlines({pandoc.RawInline('html', '<span class="number">' .. number .. '</span> '), table.unpack(pandoc.Inlines(doc.meta.title))})
+  end
+  return doc
+end
