@@ -74,6 +74,7 @@
     document.addEventListener('focusin', event => known(event) ? show(known(event)) : hide());
     document.addEventListener('click', event => known(event) ? show(known(event)) : box.contains(event.target) || hide());
     document.addEventListener('keydown', event => { if (event.key === 'Escape') hide(); });
+    addEventListener('resize', hide);
   });
 
   // ---- chapters that were read to their end are ticked in the sidebar; kept in this browser, sent nowhere ----

@@ -1,8 +1,12 @@
-"The website as far as it can be tried without Quarto: nbdev's processing, Pandoc's parser, the filter for hover texts, every link."
+"The website as far as it can be tried without Quarto: nbdev's processing, Pandoc's parser, the filter of our own, every link."
 import json
 import re
+import shutil
 import subprocess
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import nbformat
 import pypandoc
@@ -56,15 +60,21 @@ def test_every_notebook_becomes_a_page(processed, pages):
         assert not any("google.colab" in cell.source for cell in nb.cells), f"{name}: the installation in Colab is not for readers"
 
 
+def in_sidebar(entries: list | str) -> list[str]:
+    "The files and patterns of a sidebar, whatever sections they are in."
+    if isinstance(entries, str):
+        return [entries]
+    found = [in_sidebar(e["contents"]) if "contents" in e else [e["href"]] if "href" in e else [] for e in entries if isinstance(e, dict)]
+    return [e for e in entries if isinstance(e, str)] + sum(found, [])
+
+
 def test_the_configuration(processed):
     config = yaml.safe_load((REPO / "_quarto.yml").read_text())
     assert (REPO / "nbs" / "_quarto.yml").is_symlink() and config["lang"].startswith("en")
     website, html = config["website"], config["format"]["html"]
-    named = [website["favicon"], website["image"], html["css"], *config["filters"], *config["project"]["resources"]]
-    listed = []
-    for entry in website["sidebar"]["contents"]:
-        for item in entry.get("contents", [entry]) if not isinstance(entry.get("contents"), str) else [entry["contents"]]:
-            listed.append(item["href"] if isinstance(item, dict) else item)
+    named = [website["favicon"], website["image"], html["css"], *config["filters"], *config["project"]["resources"],
+             *html["theme"]["light"], *html["theme"]["dark"]]
+    listed = in_sidebar(website["sidebar"]["contents"])
     assert all((processed / file).is_file() for file in named), named
     assert all(list(processed.glob(pattern)) for pattern in listed), listed
     shown = {path for pattern in listed for path in processed.glob(pattern)}
@@ -125,29 +135,42 @@ def test_docs_links_of_the_modules(pages):
             assert target.removeprefix(SITE).removesuffix(".md") in pages, f"{path.name}: {target}"
 
 
-# ---- what inline code means, on hover and on focus ----
+# ---- what site.lua does to the words of a page ----
 
 
-def hovered(text: str) -> str:
-    return pandoc(text, "-f", "markdown", "-t", "html", "--lua-filter=hover.lua", cwd=REPO / "nbs")
+def filtered(text: str, to: str = "html") -> str:
+    return pandoc(text, "-f", "markdown", "-t", to, "--wrap=none", "--lua-filter=site.lua", cwd=REPO / "nbs")
 
 
-def test_hover_texts():
+def test_known_names_are_marked_and_their_meaning_stays_out_of_the_page():
     meaning = json.loads((REPO / "nbs" / "names.json").read_text(encoding="utf-8"))["item_tfms"]
-    html = hovered("First `item_tfms`, then `item_tfms=Resize(28)`, and `learn.item_tfms(1)`.")
-    assert html.count(meaning) == 3 and html.count('role="tooltip"') == 3
-    assert html.count('tabindex="0"') == 1, "one stop of the keyboard for each name"
-    described = re.findall(r'aria-describedby="([^"]+)"', html)
-    assert len(set(described)) == 3 and all(f'id="{name}"' in html for name in described)
+    html = filtered("First `item_tfms`, then `item_tfms=Resize(28)`, and `learn.item_tfms(1)`.")
+    assert html.count('<code class="known" data-name="item_tfms">') == 3 and meaning not in html
 
 
 @pytest.mark.parametrize("text", ["`no_name_of_fastai`", "[`item_tfms`](02_dataloaders.ipynb)", "# `item_tfms`", "```\nitem_tfms\n```", "item_tfms"])
-def test_nothing_else_gets_a_hover_text(text):
-    assert "tooltip" not in hovered(text)
+def test_nothing_else_is_marked(text):
+    assert 'class="known"' not in filtered(text)
 
 
-def test_a_book_needs_no_hover_texts():
-    assert pandoc("`item_tfms`", "-f", "markdown", "-t", "commonmark", "--lua-filter=hover.lua", cwd=REPO / "nbs").strip() == "`item_tfms`"
+def test_other_formats_stay_as_they_are():
+    assert filtered("`item_tfms` of chapter 05", "commonmark").strip() == "`item_tfms` of chapter 05"
+
+
+def test_automatic_links_lead_to_public_names_only():
+    kept = filtered(f"[`unpack`]({SITE}api/unpack/unpack.html#unpack) and [`freeze`](https://docs.fast.ai/learner.html#freeze)")
+    assert kept.count("<a ") == 2
+    assert "<a " not in filtered(f"[`freeze`]({SITE}api/unpack/trace.html#freeze)")
+
+
+def test_chapters_are_linked_where_they_are_mentioned():
+    html = filtered("In chapter 03, in chapters 04 and 05b (chapter 99) and on page 02b. In 05 epochs.")
+    assert re.findall(r'href="\./(\w+)\.ipynb"', html) == ["03_learner", "04_head_and_backbone", "05b_plain_fine_tune", "02b_plain_dataloaders"]
+
+
+def test_the_list_of_public_names_is_the_one_of_core():
+    done = start("-c", "import easing_fastai.core as core, json; print(json.dumps(core.__all__))")
+    assert json.loads((REPO / "nbs" / "public.json").read_text()) == json.loads(done.stdout), "run `make export`"
 
 
 # ---- the style, in a browser: as the site's pages, but with little of what Quarto's themes bring ----
@@ -156,7 +179,7 @@ THEME = """<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport 
 :root { --bs-body-bg: #fff; --bs-body-color: #222; font-size: 17px } body { margin: 0 auto; max-width: 800px; padding: 0 12px; font: 1rem/1.5 sans-serif }
 td, th { padding: .5rem; border-bottom: 1px solid; text-align: left; vertical-align: top } pre { padding: .5rem; white-space: pre-wrap }
 code { font-size: .875em; white-space: pre-wrap; overflow-wrap: anywhere } pre code { font-size: inherit } .img-fluid { max-width: 100%; height: auto }
-</style><style>STYLE</style><body>"""
+</style><style>STYLE</style><script src="site.js" defer></script><body><main>"""
 
 
 def as_quarto(nb: nbformat.NotebookNode) -> str:
@@ -181,30 +204,48 @@ def as_quarto(nb: nbformat.NotebookNode) -> str:
 def shown(browser, pages, tmp_path):
     "Opens a page of the site by its name."
     style, tabs = (REPO / "nbs" / "style.css").read_text(encoding="utf-8"), []
+    for name in ("site.js", "names.json"):
+        shutil.copy(REPO / "nbs" / name, tmp_path)
+    quiet = type("Quiet", (SimpleHTTPRequestHandler,), {"log_message": lambda *args: None})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(quiet, directory=str(tmp_path)))
+    Thread(target=server.serve_forever, daemon=True).start()
 
     def show(name: str):
-        file = tmp_path / "page.html"
-        file.write_text(THEME.replace("STYLE", style) + hovered(as_quarto(pages[name])), encoding="utf-8")
+        html = filtered(as_quarto(pages[name]))
+        (tmp_path / "page.html").write_text(THEME.replace("STYLE", style) + html, encoding="utf-8")
         tabs.append(browser.new_page(viewport={"width": 1400, "height": 900}))
-        tabs[-1].goto(file.as_uri())
+        tabs[-1].goto(f"http://127.0.0.1:{server.server_port}/page.html")
+        tabs[-1].wait_for_selector("main .known[tabindex]", state="attached")
         return tabs[-1]
 
     yield show
     for tab in tabs:
         tab.close()
+    server.shutdown()
+    server.server_close()
 
 
-def test_hover_texts_make_no_page_wider(shown):
+def test_meanings_by_mouse_and_keyboard(shown):
     page = shown("dataloaders.html")
-    assert page.locator(".meaning").count() > 50
-    for width in (620, 1024, 1400):
+    box, first = page.locator("#meaning"), page.locator("p .known").first
+    assert page.locator("main .known").count() > 50 and not box.is_visible()
+    first.hover()
+    assert box.is_visible() and first.get_attribute("aria-describedby") == "meaning"
+    page.keyboard.press("Escape")
+    assert not box.is_visible()
+    first.focus()
+    assert box.is_visible()
+    for width in (390, 620, 1400):
         page.set_viewport_size({"width": width, "height": 900})
         page.wait_for_function("width => innerWidth === width", arg=width)
+        first.hover()
         assert page.evaluate("document.documentElement.scrollWidth") == width
-    first = page.locator("p .named").first
-    assert not first.locator(".meaning").is_visible()
-    first.hover()
-    assert first.locator(".meaning").is_visible()
+
+
+def test_names_in_cells_of_code_have_meanings_too(shown):
+    page = shown("dataloaders.html")
+    page.locator("pre .known[data-name=ImageDataLoaders]").first.hover()
+    assert "ImageDataLoaders" in page.locator("#meaning").inner_text()
 
 
 def test_the_cheat_sheet_is_one_sheet(shown):
