@@ -6,8 +6,8 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/diagnose/kind.html.md"""
 
 # %% auto #0
 __all__ = ['FASTAI', 'ISSUES', 'PYTORCH', 'KINDS', 'LOADERS', 'LEARNER', 'BLOCK', 'LOADING', 'Found', 'Kind', 'kind',
-           'learner_of', 'loader_of', 'held_by_reader', 'name_held', 'loaders_of', 'loaders_line', 'block_line',
-           'in_words', 'in_loaders', 'in_learner']
+           'learner_of', 'loader_of', 'held_by_reader', 'name_held', 'loaders_of', 'loaders_line', 'learner_line',
+           'block_line', 'in_words', 'in_loaders', 'in_learner']
 
 # %% ../../nbs/api/diagnose/52_kind.ipynb #cell-002
 import re
@@ -119,6 +119,12 @@ def loaders_line(
     "The reader's statement that makes the DataLoaders."
     return case.statement if call_in(case.statement, LOADERS) else made_by(case, loaders_of(case))
 
+def learner_line(
+    case: Case
+) -> str: # '' if it cannot be found
+    "The reader's statement that makes the Learner."
+    return case.statement if call_in(case.statement, LEARNER) else made_by(case, learner_of(case))
+
 def block_line(
     case: Case
 ) -> str: # '' if it cannot be found
@@ -168,6 +174,5 @@ def in_learner(
     **arguments       # as for `patched`
 ) -> Found:
     "The line of the Learner, changed."
-    line = case.statement if call_in(case.statement, LEARNER) else made_by(case, learner_of(case))
-    if call_in(line, LEARNER): return Found(facts, patched(line, LEARNER, rename, **arguments))
+    if call_in(line := learner_line(case), LEARNER): return Found(facts, patched(line, LEARNER, rename, **arguments))
     return Found(facts, look=f'In the line that makes your Learner: {in_words(rename, arguments)}.')
