@@ -6,11 +6,12 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/diagnose/traceback.html.
 
 # %% auto #0
 __all__ = ['SECRETS', 'is_secret', 'without_secrets', 'is_cell', 'is_own', 'running_cell', 'parsed', 'text_of', 'running_nodes',
-           'Call', 'statement', 'definition', 'Case', 'is_a', 'message_of_worker', 'worker_calls', 'behind', 'made_by',
-           'described']
+           'Call', 'statement', 'definition', 'Case', 'is_a', 'message_of_worker', 'worker_calls', 'behind',
+           'assignments', 'made_by', 'described']
 
 # %% ../../nbs/api/diagnose/50_traceback.ipynb #cell-002
 import ast, linecache, re, sys, sysconfig, textwrap
+from collections.abc import Iterator
 from functools import cached_property
 from itertools import dropwhile, islice, takewhile
 from pathlib import Path
@@ -219,6 +220,15 @@ def behind(
     first = error.__traceback__.tb_frame # where it was caught: what is above that call is known from the other error
     return Case(error, case.calls[:frames.index(first)] if first in frames else ())
 
+# %% ../../nbs/api/diagnose/50_traceback.ipynb #cell-021
+def assignments(
+    scope: ast.AST # a module or a function
+) -> Iterator[ast.Assign]:
+    "The assignments of a scope, without those of functions in it."
+    for node in ast.iter_child_nodes(scope):
+        if isinstance(node, ast.Assign): yield node
+        elif not isinstance(node, ast.FunctionDef|ast.ClassDef): yield from assignments(node)
+
 def made_by(
     case: Case,
     value: object # a DataLoaders or a Learner of the reader's
@@ -227,15 +237,15 @@ def made_by(
     if value is None or not case.before: return ''
     call = case.before[-1]
     names = {name for name, held in call.held.items() if held is value and not name.startswith('_')}
-    end = float('inf') if call.function != '<module>' else call.line # what comes later has not run
-    for source in [call.source, *reversed(call.frame.f_globals.get('In', []))]: # what a notebook has run so far
-        made = [node for node in ast.walk(parsed(source)) if isinstance(node, ast.Assign) and node.lineno <= end
-                and any(isinstance(target, ast.Name) and target.id in names for target in node.targets)]
+    function = running_nodes(call.source, call.line, call.column, ast.FunctionDef)[-1:]
+    sources = [call.source, *reversed(call.frame.f_globals.get('In', []))] # what a notebook has run so far
+    for i, (source, scope) in enumerate([(call.source, node) for node in function] + [(s, parsed(s)) for s in sources]):
+        made = [node for node in assignments(scope) if names & {getattr(target, 'id', '') for target in node.targets}]
+        if i == 0: made = [node for node in made if node.lineno <= call.line] # what comes later has not run
         if made: return text_of(source, made[-1])
-        end = float('inf')
     return ''
 
-# %% ../../nbs/api/diagnose/50_traceback.ipynb #cell-028
+# %% ../../nbs/api/diagnose/50_traceback.ipynb #cell-029
 def described(
     value: object # anything
 ) -> str:
