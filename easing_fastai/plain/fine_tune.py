@@ -8,52 +8,28 @@ Docs: https://easing-fastai.github.io/easing_fastai/plain_fine_tune.html.md"""
 __all__ = ['plain_fine_tune']
 
 # %% ../../nbs/05b_plain_fine_tune.ipynb #cell-004
-import torch
-import torch.nn.functional as F
 from torch import nn
-from .learner import (PlainAdam, Training, at_least_one, on_device, parameter_groups, plain_accuracy,
-                                         plain_one_cycle, plain_validate, spread)
+from .learner import Training, plain_fit_one_cycle
 from .vision_model import plain_freeze, plain_groups, plain_unfreeze
 
 # %% ../../nbs/05b_plain_fine_tune.ipynb #cell-046
 def plain_fine_tune(
-    model: nn.Module,  # of `plain_vision_model`; is trained
-    train,             # loader of the training pictures
-    valid,             # loader of the pictures to validate with
-    epochs: int = 1,           # rounds with everything training
-    base_lr: float = 2e-3,     # highest rate of the head while the body is frozen
-    freeze_epochs: int = 1,    # rounds before, with the body frozen
-    lr_mult: float = 100,      # how much smaller the rate of the first layers is
-    pct_start: float = 0.3,    # share of the second cycle in which the rate climbs
-    div: float = 5.0,          # how far below its peak the rate begins there
-    div_final: float = 1e5,    # and how far below it ends, in both cycles
-    moms: tuple = (0.95, 0.85, 0.95), # momentum at the beginning, at the turn, at the end
-    wd: float = 0.01,          # weight decay
-    wd_bn_bias: bool = False,  # decay BatchNorm and biases, too
-    optimizer=PlainAdam,       # makes an optimizer of what `parameter_groups` gives
-    loss_func=F.cross_entropy, # scores, labels -> loss
-    metrics: tuple = (plain_accuracy,), # scores, labels -> number
-) -> Training: # of both cycles, one after the other
+    model: nn.Module,        # of `plain_vision_model`; is trained
+    train,                   # loader of the training images
+    valid,                   # loader of the images to validate with
+    epochs: int = 1,         # with everything training
+    base_lr: float = 2e-3,   # highest rate of the head while the body is frozen
+    freeze_epochs: int = 1,  # before, with the body frozen
+    lr_mult: float = 100,    # how much smaller the rate of the first layers is
+    pct_start: float = 0.3,  # share of the second cycle in which the rate climbs
+    div: float = 5.0,        # how far below its peak the rate begins there
+    **kwargs,                # for both stages: what else `plain_fit_one_cycle` takes
+) -> Training: # of both stages, one after the other
     "Trains the head, then everything: `Learner.fine_tune`."
     if epochs == freeze_epochs == 0: raise ValueError('epochs and freeze_epochs are both 0, and nothing would be trained')
-    groups, device, both = plain_groups(model), next(model.parameters()).device, Training()
-    stages = ((plain_freeze,   freeze_epochs, slice(base_lr),                      0.99,      25.),
-              (plain_unfreeze, epochs,        slice(base_lr/2/lr_mult, base_lr/2), pct_start, div))
-    for freeze_or_not, n_epochs, lr, climb, start in stages:                 # fastai: Learner.fit_one_cycle
-        if n_epochs == 0: continue
-        freeze_or_not(model)                                                 # fastai: Learner.freeze, Learner.unfreeze
-        opt, training = optimizer(parameter_groups(model, groups, wd, wd_bn_bias)), Training() # fastai: Optimizer.clear_state
-        cycle = iter(plain_one_cycle(n_epochs, at_least_one(train), spread(lr, len(groups)), climb, start, div_final, moms))
-        for _ in range(n_epochs):                                            # fastai: Learner._do_fit
-            model.train()                                                    # fastai: TrainEvalCallback.before_train
-            for x, y in on_device(train, device):                            # fastai: Learner.all_batches
-                rates, mom = next(cycle)                                     # fastai: ParamScheduler.before_batch
-                for half in opt.param_groups: half.update(lr=rates[half['layer_group']], betas=(mom, half['betas'][1]))
-                loss = loss_func(model(x), y)                                # fastai: Learner._do_one_batch
-                loss.backward()                                              # fastai: Learner._backward
-                opt.step()                                                   # fastai: Learner._step
-                opt.zero_grad()
-                training.note(loss, rates, mom)                              # fastai: Recorder.after_batch
-            training.table.append([training.smoothed[-1], *plain_validate(model, valid, loss_func, metrics)])
-        both += training
-    return both
+    groups, lr = plain_groups(model), base_lr/2
+    plain_freeze(model)                                                      # fastai: Learner.freeze
+    frozen = plain_fit_one_cycle(model, train, valid, freeze_epochs, slice(base_lr), groups, pct_start=0.99, **kwargs)
+    plain_unfreeze(model)                                                    # fastai: Learner.unfreeze
+    return frozen + plain_fit_one_cycle(model, train, valid, epochs, slice(lr/lr_mult, lr), groups,
+                                        pct_start=pct_start, div=div, **kwargs)

@@ -6,8 +6,8 @@ Docs: https://easing-fastai.github.io/easing_fastai/plain_learner.html.md"""
 
 # %% auto #0
 __all__ = ['NORMS', 'plain_one_cycle', 'between', 'PlainAdam', 'parameter_groups', 'check_groups', 'Training', 'plain_accuracy',
-           'plain_validate', 'plain_fit_one_cycle', 'at_least_one', 'on_device', 'spread', 'plain_lr_find', 'endless',
-           'longest_valley']
+           'plain_validate', 'plain_fit_one_cycle', 'count_batches', 'on_device', 'learning_rates', 'plain_lr_find',
+           'first_batches', 'longest_valley']
 
 # %% ../../nbs/03b_plain_learner.ipynb #cell-004
 import math
@@ -21,8 +21,8 @@ from torch import nn
 
 # %% ../../nbs/03b_plain_learner.ipynb #cell-013
 def plain_one_cycle(
-    n_epochs: int,          # rounds through the training pictures
-    n_batches: int,         # training batches in a round
+    n_epochs: int,          # through the training images
+    n_batches: int,         # training batches in an epoch
     lr_max: float|list,     # highest rate, one for all or one for each layer group
     pct_start: float = 0.25,     # share of the cycle in which the rate climbs
     div: float = 25.,            # the rate begins at lr_max/div
@@ -30,7 +30,8 @@ def plain_one_cycle(
     moms: tuple = (0.95, 0.85, 0.95), # momentum at the beginning, at the turn, at the end
 ) -> list[tuple[list, float]]: # for each batch: the rate of each layer group, and the momentum
     "Learning rate and momentum of every batch of a cycle: `combined_cos` and `ParamScheduler` of fastai."
-    if n_epochs < 1 or n_batches < 1: raise ValueError(f'a cycle needs an epoch and a batch at least, not {n_epochs} and {n_batches}')
+    if n_epochs < 0 or n_batches < 1:
+        raise ValueError(f'a cycle has 0 or more epochs of 1 or more batches, not {n_epochs} of {n_batches}')
     if not 0 <= pct_start <= 1: raise ValueError(f'pct_start is a share, from 0 to 1, not {pct_start}')
     peaks = list(lr_max) if isinstance(lr_max, (list, tuple)) else [lr_max]
     turns = torch.tensor([0, pct_start, 1 - pct_start]).cumsum(0)    # fastai: combine_scheds (float32)
@@ -42,7 +43,7 @@ def plain_one_cycle(
             share = ((position - turns[phase])/(turns[phase+1] - turns[phase])).item()
             rates = [between(*((peak/div, peak), (peak, peak/div_final))[phase], share) for peak in peaks]
             schedule.append((rates, between(*moms[phase:phase+2], share)))   # fastai: ParamScheduler.before_batch
-            position += 1/(n_batches*n_epochs)                       # fastai: TrainEvalCallback.after_batch (added up, rounding and all)
+            position += 1/(n_batches*n_epochs)                       # fastai: TrainEvalCallback.after_batch (a sum, rounding and all)
     return schedule
 
 def between(
@@ -87,11 +88,13 @@ def parameter_groups(
     check_groups(model, groups)
     exempt = set() if wd_bn_bias else {id(p) for m in model.modules() for name, p in m.named_parameters(recurse=False)
                                        if name == 'bias' or isinstance(m, NORMS)} # fastai: norm_bias_params
-    halves = [dict(params=[p for p in group if (id(p) in exempt) == is_exempt], weight_decay=0. if is_exempt else wd, layer_group=i)
-              for i, group in enumerate(groups) for is_exempt in (False, True)] # fastai: Learner.create_opt (do_wd)
+    halves = [dict(params=[p for p in group if (id(p) in exempt) == is_exempt], layer_group=i,
+                   weight_decay=0. if is_exempt else wd)                # fastai: Learner.create_opt (do_wd)
+              for i, group in enumerate(groups) for is_exempt in (False, True)]
     return [half for half in halves if half['params']]
 
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d, nn.LayerNorm) # fastai: norm_types
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.LayerNorm, # fastai: norm_types
+         nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
 
 def check_groups(
     model: nn.Module, # to be trained
@@ -99,7 +102,7 @@ def check_groups(
 ):
     "Raises ValueError if the groups are not a division of the model's parameters."
     names, grouped = {id(p): name for name, p in model.named_parameters()}, [id(p) for group in groups for p in group]
-    if not set(grouped) <= set(names): raise ValueError('a layer group holds what is not a parameter of this model')
+    if not set(grouped) <= set(names): raise ValueError('a layer group holds a tensor that is no parameter of this model')
     if len(set(grouped)) < len(grouped): raise ValueError('a parameter is in two layer groups')
     left_out = [names[id(p)] for p in model.parameters() if p.requires_grad and id(p) not in grouped]
     if left_out: raise ValueError(f'the layer groups leave out {len(left_out)} parameters that train: {", ".join(left_out[:3])}')
@@ -116,7 +119,8 @@ class Training:
 
     def note(self, loss: torch.Tensor, rates: list, mom: float):
         "Adds a batch."
-        self.running = torch.lerp(loss.detach().cpu(), getattr(self, 'running', torch.tensor(0.)), 0.98) # fastai: AvgSmoothLoss.accumulate
+        before = getattr(self, 'running', torch.tensor(0.))
+        self.running = torch.lerp(loss.detach().cpu(), before, 0.98)             # fastai: AvgSmoothLoss.accumulate
         self.losses.append(loss.item())
         self.smoothed.append((self.running/(1 - 0.98**len(self.losses))).item()) # fastai: AvgSmoothLoss.value
         self.rates.append(rates)
@@ -130,13 +134,13 @@ def plain_accuracy(
     scores: torch.Tensor, # (n, classes)
     y: torch.Tensor,      # (n,)
 ) -> torch.Tensor: # 0 to 1
-    "Share of right answers."
+    "The share of predictions that are right."
     return (scores.argmax(dim=-1) == y).float().mean() # fastai: accuracy
 
 @torch.no_grad()
 def plain_validate(
     model: nn.Module,       # is set to `eval()`
-    batches,                # pairs of pictures and labels
+    batches,                # pairs of images and labels
     loss_func=F.cross_entropy, # scores, labels -> loss
     metrics: tuple = (plain_accuracy,), # scores, labels -> number
 ) -> list[float]: # the loss and each metric
@@ -145,7 +149,8 @@ def plain_validate(
     device, n, totals = next(model.parameters()).device, 0, [0.]*(1 + len(metrics))
     for x, y in on_device(batches, device):                                 # fastai: Learner.all_batches
         scores = model(x)                                                   # fastai: Learner._do_one_batch
-        totals = [total + f(scores, y).cpu()*len(y) for total, f in zip(totals, (loss_func, *metrics))] # fastai: AvgMetric.accumulate
+        totals = [total + f(scores, y).cpu()*len(y)                         # fastai: AvgMetric.accumulate
+                  for total, f in zip(totals, (loss_func, *metrics))]
         n += len(y)
     if n == 0: raise ValueError('there is nothing to validate with: no batches')
     return [(total/n).item() for total in totals]                           # fastai: AvgMetric.value
@@ -153,53 +158,55 @@ def plain_validate(
 # %% ../../nbs/03b_plain_learner.ipynb #cell-031
 def plain_fit_one_cycle(
     model: nn.Module,     # is trained
-    train,                # loader: has a length and gives pairs of pictures and labels
+    train,                # loader: has a length and gives pairs of images and labels
     valid,                # the same, to validate with
-    n_epochs: int,        # rounds
-    lr_max: float|slice|list = 1e-3, # highest rate, see `spread`
+    n_epochs: int,        # through all training batches; 0 trains nothing
+    lr_max: float|slice|list = 1e-3, # highest rate, see `learning_rates`
     groups: list|None = None,        # layer groups; one, if not given
     optimizer=PlainAdam,             # makes an optimizer of what `parameter_groups` gives
     wd: float = 0.01,                # weight decay
+    wd_bn_bias: bool = False,        # decay BatchNorm and biases, too
     loss_func=F.cross_entropy,       # scores, labels -> loss
     metrics: tuple = (plain_accuracy,),    # scores, labels -> number
     **cycle,                         # `pct_start`, `div`, `div_final`, `moms` of `plain_one_cycle`
 ) -> Training:
     "Trains with one cycle: `fit_one_cycle` of a new `Learner`."
-    halves = parameter_groups(model, groups, wd)
-    optimizer, device, training = optimizer(halves), next(model.parameters()).device, Training()
-    steps = iter(plain_one_cycle(n_epochs, at_least_one(train), spread(lr_max, len(groups or [1])), **cycle))
+    opt = optimizer(parameter_groups(model, groups, wd, wd_bn_bias))
+    device, training = next(model.parameters()).device, Training()
+    steps = iter(plain_one_cycle(n_epochs, count_batches(train), learning_rates(lr_max, len(groups or [1])), **cycle))
     for _ in range(n_epochs):                                      # fastai: Learner._do_fit
         model.train()                                              # fastai: TrainEvalCallback.before_train
         for x, y in on_device(train, device):                      # fastai: Learner.all_batches
             rates, mom = next(steps)                               # fastai: ParamScheduler.before_batch
-            for half in optimizer.param_groups: half.update(lr=rates[half['layer_group']], betas=(mom, half['betas'][1]))
+            for half in opt.param_groups: half.update(lr=rates[half['layer_group']], betas=(mom, half['betas'][1]))
             loss = loss_func(model(x), y)                          # fastai: Learner._do_one_batch
             loss.backward()                                        # fastai: Learner._backward
-            optimizer.step()                                       # fastai: Learner._step
-            optimizer.zero_grad()
+            opt.step()                                             # fastai: Learner._step
+            opt.zero_grad()
             training.note(loss, rates, mom)                        # fastai: Recorder.after_batch
         training.table.append([training.smoothed[-1], *plain_validate(model, valid, loss_func, metrics)])
     return training
 
-def at_least_one(
+# %% ../../nbs/03b_plain_learner.ipynb #cell-loop-code
+def count_batches(
     train # loader
-) -> int: # how many batches it has
+) -> int: # at least one
     "The length of a loader that is not empty."
-    if len(train) == 0: raise ValueError('the training loader gives no batch: there are fewer pictures than one batch holds, '
+    if len(train) == 0: raise ValueError('the training loader gives no batch: there are fewer images than one batch holds, '
                                          'and fastai drops a batch that is not full. Take a smaller batch size')
     return len(train)
 
 def on_device(
-    batches, # pairs of pictures and labels
+    batches, # pairs of images and labels
     device: torch.device, # where the model is
 ): # the same pairs
     "The batches, where the model is."
     for x, y in batches:
         if not x.is_floating_point():
-            raise ValueError(f'the pictures are whole numbers ({x.dtype}), and the model computes with fractions: x.float()/255')
+            raise ValueError(f'the images are integers ({x.dtype}), and the model computes with floats: x.float()/255')
         yield x.to(device), y.to(device) # fastai: Learner._set_device
 
-def spread(
+def learning_rates(
     lr: float|slice|list, # a number: for all; slice(b): b for the last, a tenth for the others; slice(a, b): from a to b
     n_groups: int,        # layer groups
 ) -> list[float]: # one for each group
@@ -215,7 +222,7 @@ def spread(
 # %% ../../nbs/03b_plain_learner.ipynb #cell-038
 def plain_lr_find(
     model: nn.Module,        # is as before when this is over
-    train,                   # loader: has a length and gives pairs of pictures and labels
+    train,                   # loader: has a length and gives pairs of images and labels
     start_lr: float = 1e-7,  # the first rate
     end_lr: float = 10,      # the last one
     num_it: int = 100,       # batches in between
@@ -223,11 +230,11 @@ def plain_lr_find(
     loss_func=F.cross_entropy, # scores, labels -> loss
 ) -> tuple[float, list, list]: # the suggestion, the rates, the smoothed losses
     "Trains with ever larger rates until the loss explodes: `Learner.lr_find`."
-    at_least_one(train)
+    count_batches(train)
     before, training = deepcopy(model.state_dict()), Training() # fastai: LRFinder.before_fit
     optimizer, device = PlainAdam(parameter_groups(model, wd=wd)), next(model.parameters()).device
     model.train()
-    for x, y in on_device(endless(train, num_it), device):
+    for x, y in on_device(first_batches(train, num_it), device):
         lr = start_lr*(end_lr/start_lr)**(len(training.losses)/num_it)   # fastai: sched_exp
         for group in optimizer.param_groups: group['lr'] = lr
         loss = loss_func(model(x), y)                                    # fastai: Learner._do_one_batch
@@ -240,11 +247,12 @@ def plain_lr_find(
     part = slice(num_it//10, -5)                                         # fastai: Learner.lr_find
     return longest_valley(training.rates[part], training.smoothed[part]), training.rates, training.smoothed
 
-def endless(
+# %% ../../nbs/03b_plain_learner.ipynb #cell-valley
+def first_batches(
     loader, # begun again when it is at its end
     n: int, # how many batches
 ):
-    "So many batches, as many rounds as they take."
+    "So many batches, in as many epochs as they take."
     while n > 0:
         for batch in loader:
             yield batch
@@ -257,9 +265,11 @@ def longest_valley(
 ) -> float: # one of the rates
     "The rate half way down the longest fall."
     losses = losses[:next((i for i, loss in enumerate(losses) if math.isnan(loss)), None)]
-    if not losses: raise ValueError('there are too few losses for a suggestion: take more steps (num_it), or a smaller start_lr if the loss exploded at once')
+    if not losses: raise ValueError('there are too few losses for a suggestion: take more steps (num_it), '
+                                    'or a smaller start_lr if the loss exploded at once')
     length = []  # of the longest falling sequence of losses that ends here; fastai: valley
-    for i, loss in enumerate(losses): length.append(1 + max((length[j] for j in range(i) if loss < losses[j]), default=0))
+    for i, loss in enumerate(losses):
+        length.append(1 + max((length[j] for j in range(i) if loss < losses[j]), default=0))
     longest = max(length)
     end = length.index(longest)
     third = longest/3

@@ -7,13 +7,13 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/plain/prove.html.md"""
 # %% ../../nbs/api/plain/10_prove.ipynb #cell-002
 from __future__ import annotations
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
 # %% auto #0
-__all__ = ['END', 'several', 'Proof', 'NotEqual', 'bits', 'compare_tensors', 'place', 'as_parts', 'both_as_parts', 'is_single',
-           'kind', 'compare', 'check_keys', 'pairs_of_batches', 'prove_equal', 'largest_distance']
+__all__ = ['END', 'several', 'Proof', 'NotEqual', 'bits', 'with_index', 'compare_tensors', 'is_single', 'noun_for', 'in_one_form',
+           'pairs', 'compare_pieces', 'check_keys', 'pairs_of_batches', 'prove_equal', 'largest_distance']
 
 # %% ../../nbs/api/plain/10_prove.ipynb #cell-003
 import numpy as np
@@ -51,6 +51,7 @@ class Proof:
         return Proof(add(self.counts, other.counts), add(self.numbers, other.numbers),
                      max(self.tolerance, other.tolerance), max(self.largest, other.largest))
 
+# %% ../../nbs/api/plain/10_prove.ipynb #cell-not-equal
 class NotEqual(AssertionError):
     "Two things that were to be equal are not; says where they first differ."
     def __init__(self,
@@ -66,12 +67,21 @@ class NotEqual(AssertionError):
 # %% ../../nbs/api/plain/10_prove.ipynb #cell-009
 def bits(
     t: torch.Tensor # of any dtype
-) -> torch.Tensor: # whole numbers
+) -> torch.Tensor: # integers
     "What the numbers of a tensor are stored as."
     if t.is_complex(): t = torch.view_as_real(t.resolve_conj())
     if not t.is_floating_point(): return t
     return t.contiguous().view({1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[t.element_size()])
 
+def with_index(
+    where: str,         # what the tensor is part of
+    wrong: torch.Tensor # True where something is wrong
+) -> str: # such as 'batch 3, x, index (0, 2)'
+    "The first index that is wrong, for people."
+    first = wrong.nonzero()[0].tolist()
+    return ', '.join(filter(None, [where, f'index ({", ".join(map(str, first))})' if first else '']))
+
+# %% ../../nbs/api/plain/10_prove.ipynb #cell-tensors
 def compare_tensors(
     a: torch.Tensor,
     b: torch.Tensor,
@@ -86,7 +96,8 @@ def compare_tensors(
         if one != other: raise NotEqual(f'{what} {one} against {other}', where, one, other)
     exact = tolerance == 0 or not a.is_floating_point()
     if (a.is_floating_point() or a.is_complex()) and bool((a.isnan() & b.isnan()).any()):
-        raise NotEqual('both are NaN, not a number. Two failed computations prove nothing', place(where, a.isnan() & b.isnan()), a, b)
+        where = with_index(where, a.isnan() & b.isnan())
+        raise NotEqual('both are NaN, not a number. Two failed computations prove nothing', where, a, b)
     differ = bits(a) != bits(b)
     if a.is_complex(): differ = differ.any(-1)
     if not bool(differ.any()): return 0.0
@@ -100,54 +111,17 @@ def compare_tensors(
     if distance == 0: message += ' (the sign of a zero)'
     if wrong.numel() > 1: message += f'; there, {n:,} of {several(wrong.numel(), "numbers")} differ'
     if n > 1 and most == most: message += f', by up to {most:.3g}'
-    raise NotEqual(message, place(where, wrong), one, other, distance)
-
-def place(
-    where: str,         # what the tensor is part of
-    wrong: torch.Tensor # True where something is wrong
-) -> str: # such as 'batch 3, x, index (0, 2)'
-    "The first place that is wrong, for people."
-    first = wrong.nonzero()[0].tolist()
-    return ', '.join(filter(None, [where, f'index ({", ".join(map(str, first))})' if first else '']))
+    raise NotEqual(message, with_index(where, wrong), one, other, distance)
 
 # %% ../../nbs/api/plain/10_prove.ipynb #cell-014
-END = object() # stands for the batch that is not there
-
-def as_parts(
-    x # anything `prove_equal` compares
-): # a dict, a list, a tensor, a single value, or an iterator of batches
-    "Anything in one of five forms."
-    if isinstance(x, nn.Module): return dict(x.state_dict())
-    if isinstance(x, Mapping): return dict(x)
-    if isinstance(x, np.ndarray): return torch.from_numpy(x)
-    if isinstance(x, np.generic): return x.item()
-    if is_single(x) or isinstance(x, torch.Tensor): return x
-    if isinstance(x, (list, tuple)): return iter(x) if kind(x) == 'batches' else list(x)
-    if isinstance(x, Iterable): return iter(x)
-    raise TypeError(f'prove_equal compares models, state dicts, tensors, numbers, lists and loaders of them, not {type(x).__name__}')
-
-def both_as_parts(
-    a,         # anything `prove_equal` compares
-    b,         # the same
-    where: str # what they are part of, for the error
-) -> tuple: # the two, in the forms of `as_parts`
-    "Both in one of five forms; raises an error if these can't be compared."
-    a, b = as_parts(a), as_parts(b)
-    if a is b and isinstance(a, Iterator):
-        raise ValueError('both are the same iterator, so each batch would be compared with the next one. Make two loaders, or keep the batches in a list')
-    for x in (a, b):
-        if isinstance(x, torch.Tensor) and (x.is_meta or x.is_nested or x.is_quantized or x.layout != torch.strided):
-            told = f'only ordinary tensors can be compared, not sparse, quantized, nested or meta ones; this is {x.dtype}, {x.layout}, on {x.device}'
-            raise TypeError(f'{where}: {told}' if where else told)
-    return a, b
-
 def is_single(
     x # anything
 ) -> bool:
     "Is it one value?"
-    return x.ndim == 0 if isinstance(x, (torch.Tensor, np.ndarray)) else isinstance(x, (bool, int, float, str, type(None), np.generic))
+    if isinstance(x, (torch.Tensor, np.ndarray)): return x.ndim == 0
+    return isinstance(x, (bool, int, float, str, type(None), np.generic))
 
-def kind(
+def noun_for(
     x # anything `prove_equal` compares
 ) -> str: # in the plural
     "What one says is compared."
@@ -156,38 +130,70 @@ def kind(
     if not isinstance(x, (list, tuple)) or (x and all(isinstance(part, tuple) for part in x)): return 'batches'
     return 'numbers' if all(is_single(part) for part in x) else 'tensors'
 
+def in_one_form(
+    x,         # anything `prove_equal` compares
+    where: str # what it is part of, for the error
+): # a dict, a list, a tensor, a single value, or an iterator of batches
+    "Anything in one of five forms; raises TypeError for what cannot be compared."
+    if isinstance(x, nn.Module): x = x.state_dict()
+    if isinstance(x, np.generic): x = x.item()
+    if isinstance(x, np.ndarray) and x.dtype.kind in 'biufc': x = torch.from_numpy(x.copy())
+    if isinstance(x, torch.Tensor) and (x.is_meta or x.is_nested or x.is_quantized or x.layout != torch.strided):
+        raise TypeError(f'{where}{": " if where else ""}only ordinary tensors can be compared, not sparse, quantized, nested '
+                        f'or meta ones; this is {x.dtype}, {x.layout}, on {x.device}')
+    if isinstance(x, Mapping): return dict(x)
+    if isinstance(x, torch.Tensor) or is_single(x): return x
+    if isinstance(x, (list, tuple)) and noun_for(x) != 'batches': return list(x)
+    if isinstance(x, Iterable) and not isinstance(x, (Set, np.ndarray, bytes)): return iter(x)
+    raise TypeError(f'{where}{": " if where else ""}prove_equal compares models, state dicts, tensors, arrays and numbers, '
+                    f'lists and loaders of them, not {type(x).__name__}')
+
 # %% ../../nbs/api/plain/10_prove.ipynb #cell-015
-def compare(
-    a,                # anything `prove_equal` compares
-    b,                # the same
-    where: str,       # what they are part of, for the error
-    tolerance: float, # distance that is allowed
-    seen: Counter     # counts the tensors, numbers and batches compared
-) -> float: # the largest distance
-    "Raises `NotEqual` at the first difference."
-    a, b = both_as_parts(a, b, where)
+def pairs(
+    a,            # anything `prove_equal` compares
+    b,            # the same
+    where: str,   # what they are part of, for errors
+    seen: Counter # counts the batches
+) -> Iterator[tuple]: # where, tensor or value of the first, of the second
+    "What is to be compared, piece by piece; raises `NotEqual` where the two are not made of the same pieces."
+    a, b = in_one_form(a, where), in_one_form(b, where)
+    if a is b and isinstance(a, Iterator):
+        raise ValueError('both are the same iterator, so each batch would be compared with the next one. '
+                         'Make two loaders, or keep the batches in a list')
     def both(form): return isinstance(a, form) and isinstance(b, form)
-    def inside(name): return f'{where}, {name}' if where else name
-    if is_single(a) and is_single(b): # losses may be kept as floats or as tensors
-        if not both(torch.Tensor): a, b = (x.item() if isinstance(x, torch.Tensor) else x for x in (a, b))
-        if both(float): a, b = torch.tensor(a, dtype=torch.float64), torch.tensor(b, dtype=torch.float64)
-    if both(torch.Tensor):
-        largest = compare_tensors(a, b, where, tolerance)
-        seen.update(tensors=1, numbers=a.numel())
-        return largest
+    def inside(name): return f'{where}, {name}' if where else str(name)
     if both(dict):
         check_keys(a, b, where)
-        return max((compare(a[key], b[key], inside(str(key)), tolerance, seen) for key in a), default=0.0)
-    if both(list):
+        for key in a: yield from pairs(a[key], b[key], inside(key), seen)
+    elif both(list):
         if len(a) != len(b): raise NotEqual(f'{len(a):,} in the first, {len(b):,} in the second', where, len(a), len(b))
-        return max((compare(x, y, inside(f'number {i}' if is_single(x) else f'part {i}'), tolerance, seen)
-                    for i, (x, y) in enumerate(zip(a, b))), default=0.0)
-    if both(Iterator): return max((compare(x, y, inside(f'batch {i}'), tolerance, seen)
-                                   for i, x, y in pairs_of_batches(a, b, where, seen)), default=0.0)
+        for i, (x, y) in enumerate(zip(a, b)):
+            yield from pairs(x, y, inside(f'{"number" if is_single(x) else "part"} {i}'), seen)
+    elif both(Iterator):
+        for i, x, y in pairs_of_batches(a, b, where):
+            yield from pairs(x, y, inside(f'batch {i}'), seen)
+            seen.update(batches=1)
+    else: yield where, a, b
+
+# %% ../../nbs/api/plain/10_prove.ipynb #cell-pieces
+def compare_pieces(
+    a,               # a tensor or a value
+    b,               # the same
+    where: str,      # what they are part of, for the error
+    tolerance: float # distance that is allowed
+) -> float: # the distance
+    "Raises `NotEqual` if the two differ."
+    def both(form): return isinstance(a, form) and isinstance(b, form)
+    if is_single(a) and is_single(b) and not both(torch.Tensor): # losses may be kept as floats or as tensors
+        a, b = (x.item() if isinstance(x, torch.Tensor) else x for x in (a, b))
+    if both(float): a, b = torch.tensor(a, dtype=torch.float64), torch.tensor(b, dtype=torch.float64)
+    if both(torch.Tensor): return compare_tensors(a, b, where, tolerance)
     if type(a) is not type(b): raise NotEqual(f'{type(a).__name__} against {type(b).__name__}', where, a, b)
     if a != b: raise NotEqual(f'{a!r} against {b!r}', where, a, b)
-    seen.update(tensors=1, numbers=1)
     return 0.0
+
+# %% ../../nbs/api/plain/10_prove.ipynb #cell-keys-batches
+END = object() # stands for the batch that is not there
 
 def check_keys(
     a: dict,   # tensors by name
@@ -195,40 +201,46 @@ def check_keys(
     where: str # what they are part of, for the error
 ):
     "Raises `NotEqual` if one has a name that the other has not."
-    missing = [(which, [str(key) for key in one if key not in other]) for which, one, other in (('first', a, b), ('second', b, a))]
-    told = [f'only the {which} has {", ".join(names[:3])}' + (f' and {len(names) - 3} more' if len(names) > 3 else '')
+    missing = [(which, [str(key) for key in one if key not in other])
+               for which, one, other in (('first', a, b), ('second', b, a))]
+    only = [f'only the {which} has {", ".join(names[:3])}' + (f' and {len(names) - 3} more' if len(names) > 3 else '')
             for which, names in missing if names]
-    if told: raise NotEqual('; '.join(told), where, *(names for _, names in missing))
+    if only: raise NotEqual('; '.join(only), where, *(names for _, names in missing))
 
 def pairs_of_batches(
     a: Iterator,  # batches
     b: Iterator,  # batches
-    where: str,   # what they are part of, for the error
-    seen: Counter # counts them
+    where: str    # what they are part of, for the error
 ) -> Iterator: # number of the batch, batch of the first, batch of the second
     "Batches in step; raises `NotEqual` if one of the loaders ends before the other."
     for i, (x, y) in enumerate(zip_longest(a, b, fillvalue=END)):
         if x is END or y is END:
-            raise NotEqual(f'the {"first" if x is END else "second"} has ended after {several(i, "batches")}, the other goes on', where)
-        if all(isinstance(batch, (list, tuple)) and len(batch) == 2 for batch in (x, y)): # pictures and labels
+            ended = 'first' if x is END else 'second'
+            raise NotEqual(f'the {ended} has ended after {several(i, "batches")}, the other goes on', where)
+        for batch in (x, y):
+            if not isinstance(batch, (torch.Tensor, np.ndarray, Mapping, list, tuple)):
+                raise TypeError('a loader gives batches: tensors, or tuples, lists and dicts of them; '
+                                f'here {type(batch).__name__} comes one by one. Make a list of them to compare them')
+        if all(isinstance(batch, (list, tuple)) and len(batch) == 2 for batch in (x, y)): # images and labels
             x, y = (dict(zip('xy', batch)) for batch in (x, y))
         elif isinstance(x, tuple) and isinstance(y, tuple): x, y = list(x), list(y)
         yield i, x, y
-        seen.update(batches=1)
 
 # %% ../../nbs/api/plain/10_prove.ipynb #cell-017
 def prove_equal(
-    a,                      # a model, state dict, tensor, list of numbers, or a loader of batches
+    a,                      # a model, state dict, tensor, array, list of numbers, or a loader of batches
     b,                      # another
     what: str|None = None,  # what is compared, in the plural, for the line; 'losses', say
     tolerance: float = 0.0, # distance that is allowed between two floating-point numbers; 0: to the last bit
 ) -> Proof: # shows itself as one line
     "The proof that two things are equal, or `NotEqual`, which says where they first differ."
     if not 0 <= tolerance < float('inf'): raise ValueError(f'the tolerance is a distance, not {tolerance}')
-    seen = Counter()
-    largest = compare(a, b, '', tolerance, seen)
+    seen, largest = Counter(), 0.0
+    for where, x, y in pairs(a, b, '', seen):
+        largest = max(largest, compare_pieces(x, y, where, tolerance))
+        seen.update(tensors=1, numbers=x.numel() if isinstance(x, torch.Tensor) else 1)
     if not seen['numbers']: raise NotEqual('both are empty, and that proves nothing', '')
-    noun = kind(a)
+    noun = noun_for(a)
     return Proof({what or noun: seen[noun]}, {what or noun: seen['numbers']}, tolerance, largest)
 
 def largest_distance(
@@ -236,13 +248,10 @@ def largest_distance(
     b  # the same, on any device
 ) -> float: # infinite if one of two numbers is NaN
     "How far the two numbers are apart that are farthest apart."
-    a, b = both_as_parts(a, b, '')
-    if isinstance(a, dict) and isinstance(b, dict): check_keys(a, b, '')
-    if isinstance(a, dict) and isinstance(b, dict): pairs = [(a[key], b[key]) for key in a]
-    elif isinstance(a, (list, Iterator)) and isinstance(b, (list, Iterator)): pairs = list(zip(a, b, strict=True))
-    else:
-        a, b = (torch.as_tensor(x).detach().as_subclass(torch.Tensor).cpu().double() for x in (a, b))
-        if a.shape != b.shape: raise NotEqual(f'shape {tuple(a.shape)} against {tuple(b.shape)}', '')
-        distances = torch.where(a == b, 0.0, (a - b).abs()) # infinite less infinite would be NaN
-        return distances.nan_to_num(nan=float('inf')).max().item() if a.numel() else 0.0
-    return max((largest_distance(x, y) for x, y in pairs), default=0.0)
+    largest = 0.0
+    for where, x, y in pairs(a, b, '', Counter()):
+        x, y = (torch.as_tensor(piece).detach().as_subclass(torch.Tensor).cpu().double() for piece in (x, y))
+        if x.shape != y.shape: raise NotEqual(f'shape {tuple(x.shape)} against {tuple(y.shape)}', where)
+        distances = torch.where(x == y, 0.0, (x - y).abs()) # infinite less infinite would be NaN
+        if x.numel(): largest = max(largest, distances.nan_to_num(nan=float('inf')).max().item())
+    return largest
