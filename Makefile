@@ -83,7 +83,7 @@ prove: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m prove
 
 pictures: $(STAMP)
-	$(BIN)/python -c "from easing_fastai.figures.home import write_pictures; write_pictures('nbs')"
+	$(BIN)/python -c "from easing_fastai.dev.home_figure import write_home_figure; write_home_figure('nbs')"
 
 backbone: $(STAMP)
 	$(BIN)/python -c "from easing_fastai.dev.backbone import make_backbone; make_backbone()"

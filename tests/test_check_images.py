@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from pictures import class_folders, cuttings, names
+from photos import class_folders, cuttings, names
 from test_chapters import state
 
 from easing_fastai.images import check as module

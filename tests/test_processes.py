@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 from conftest import HOME
-from pictures import class_folders
+from photos import class_folders
 
 from easing_fastai.train import train as training
 from easing_fastai.train.model import FILES, load_model

@@ -14,7 +14,7 @@ import pytest
 import torch
 from conftest import command, state
 from fastai.learner import Learner
-from pictures import class_folders, cuttings, names
+from photos import class_folders, cuttings, names
 
 from easing_fastai.base.files import FolderError
 from easing_fastai.images.check import check_images

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from conftest import REPO
-from pictures import cuttings
+from photos import cuttings
 from test_notebooks import words
 from typer.testing import CliRunner
 

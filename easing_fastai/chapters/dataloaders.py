@@ -12,7 +12,7 @@ import pandas as pd
 
 # %% ../../nbs/02_dataloaders.ipynb #cell-028
 def describe_batch(
-    batch: tuple # what a DataLoader gives: pictures and labels
+    batch: tuple # what a DataLoader gives: images and labels
 ) -> pd.DataFrame: # a row for each of them
     "Shape, dtype, range and device of the two tensors of a batch."
     return pd.DataFrame([{
@@ -20,4 +20,4 @@ def describe_batch(
         'dtype':  str(t.dtype).removeprefix('torch.'),
         'range':  f'{t.min().item():.3g} to {t.max().item():.3g}',
         'device': t.device.type,
-    } for t in batch], index=['pictures', 'labels'])
+    } for t in batch], index=['images', 'labels'])

@@ -14,13 +14,14 @@ from fastai.learner import Learner
 
 # %% ../../nbs/05_fine_tune.ipynb #cell-010
 class RecordRates(Callback):
-    "Notes for each training batch: the loss, each layer group's learning rate, the momentum, how many groups are frozen."
+    "Notes for each training batch the loss, each layer group's learning rate, the momentum, and how many are frozen."
     order, run_valid = 70, False # after fastai has set the rates; not while validating
     def __init__(self): self.rows = []
     def after_batch(self):
         hypers = self.opt.hypers # one dictionary of settings per layer group
         rates = {f'group {i}': float(settings['lr']) for i, settings in enumerate(hypers, 1)}
-        self.rows.append({'loss': self.loss.item(), **rates, 'momentum': float(hypers[-1]['mom']), 'frozen': self.opt.frozen_idx})
+        self.rows.append({'loss': self.loss.item(), **rates,
+                          'momentum': float(hypers[-1]['mom']), 'frozen': self.opt.frozen_idx})
     def table(self) -> pd.DataFrame: # a row per batch
         "Everything noted so far."
         return pd.DataFrame(self.rows)
@@ -28,7 +29,7 @@ class RecordRates(Callback):
 # %% ../../nbs/05_fine_tune.ipynb #cell-023
 def fine_tune_by_hand(
     learn: Learner,         # of `vision_learner`
-    epochs: int,            # rounds with everything training
+    epochs: int,            # with everything training
     base_lr: float = 2e-3,  # highest rate of the head while the body is frozen
 ):
     "What fastai's `fine_tune` does, call by call."

@@ -12,17 +12,19 @@ import matplotlib.pyplot as plt
 
 # %% ../../nbs/figures/00_environment.ipynb #cell-004
 WALK = [ # the line, what comes out of it, the chapter
-    ('path = mnist_sample()',             'a folder of pictures',    '01 pictures'),
+    ('path = mnist_sample()',             'a folder of images',      '01 images'),
     ('dls = ImageDataLoaders.from_folder(…)', 'batches of numbers',  '02 DataLoaders'),
     ('learn = vision_learner(…)',         'a model and its trainer', '03 Learner\n04 head and backbone'),
     ('learn.fine_tune(1)',                'weights that have learned', '05 fine_tune'),
-    ('learn.show_results(…)',             'answers to look at',      '06 show_results'),
-    ('learn.predict(…)',                  'one answer',              '06 show_results'),
+    ('learn.show_results(…)',             'predictions to look at',  '06 show_results'),
+    ('learn.predict(…)',                  'one prediction',          '06 show_results'),
 ]
 
-def plot_walk():
+def plot_walk(
+    ax: plt.Axes|None = None # where to plot
+) -> plt.Figure:
     "The six lines of the walk with an arrow from each to its chapter."
-    fig, ax = plt.subplots(figsize=(7, 3.6))
+    if ax is None: _, ax = plt.subplots(figsize=(7, 3.6), layout='tight')
     box = dict(boxstyle='round,pad=0.45', fc='#e8f0f7', ec='#14324a')
     for i, (line, gives, chapter) in enumerate(WALK):
         y = -i
@@ -32,4 +34,4 @@ def plot_walk():
         ax.text(7.6, y, chapter, fontsize=9, va='center', bbox=box)
     ax.set(xlim=(-0.1, 10), ylim=(-len(WALK) + 0.5, 0.6))
     ax.axis('off')
-    fig.tight_layout(pad=0.2)
+    return ax.figure

@@ -161,7 +161,8 @@ def plain_augment(
     if not x.is_floating_point() or not (x.min() >= 0 and x.max() <= 1): # NaN is neither
         raise ValueError('images are varied as fractions from 0 to 1: after dividing by 255, before normalising')
     if d.moved: x = look_up(x, d, size)
-    elif size: raise ValueError('the size changes when images are mirrored, turned, zoomed or tilted; here only the light does')
+    elif size:
+        raise ValueError('the size changes when images are mirrored, turned, zoomed or tilted; here only light does')
     return light(x, d.brightness, d.contrast) if d.training and d.brightness is not None else x
 
 def look_up(

@@ -54,7 +54,7 @@ def plain_image(
     file: Path,                            # an image
     size: int|tuple[int, int]|None = None, # height and width, or both in one; None leaves the image as it is
     method: str = 'crop',                  # 'crop' cuts off what is too long, 'squish' distorts
-    at: tuple[float, float] = (.5, .5)     # which part a crop keeps: 0 is the left or the top, 1 the right or the bottom
+    at: tuple[float, float] = (.5, .5)     # which part a crop keeps: 0 is left or top, 1 is right or bottom
 ) -> torch.Tensor: # (3, height, width), integers from 0 to 255
     "An image as a tensor."
     try: image = Image.open(file).convert('RGB')
@@ -88,7 +88,7 @@ class PlainLoader:
     device: str|torch.device = 'cpu'      # where the batches shall be
 
     def __post_init__(self):
-        self.stats = self.stats and [torch.tensor(numbers, device=self.device).view(1, 3, 1, 1) for numbers in self.stats]
+        self.stats = self.stats and [torch.tensor(each, device=self.device).view(1, 3, 1, 1) for each in self.stats]
         self.rng = random.Random(random.randint(0, 2**32 - 1))        # fastai: DataLoader.__init__
 
     def __len__(self): # fastai: DataLoader.__len__
@@ -101,7 +101,7 @@ class PlainLoader:
         seed = torch.empty((), dtype=torch.int64).random_().item()    # PyTorch draws it for the workers
         generators = [random.Random(seed + i) for i in range(self.workers)] or [random]
         for i in range(len(self)): yield self.batch(order[i*self.bs:(i + 1)*self.bs], generators[i % len(generators)])
-        for _ in order[len(self)*self.bs:]: self.crop_at(generators[len(self) % len(generators)]) # fastai reads the rest, too
+        for _ in order[len(self)*self.bs:]: self.crop_at(generators[len(self) % len(generators)]) # read, and dropped
 
     def batch(self, chosen: list[int], generator) -> tuple[torch.Tensor, torch.Tensor]: # (n, 3, height, width), (n,)
         "The images at these positions, and their labels."
@@ -123,7 +123,8 @@ def check_sizes(
     "Raises ValueError if two images of a batch differ in size."
     sizes = [f'{file} has {image.shape[2]}×{image.shape[1]} pixels' for file, image in zip(files, images)]
     for image, size in zip(images, sizes):
-        if image.shape != images[0].shape: raise ValueError(f'{sizes[0]}, {size}: give a size, or they cannot be put together')
+        if image.shape != images[0].shape:
+            raise ValueError(f'{sizes[0]}, {size}: give a size, or they cannot be put together')
 
 # %% ../../nbs/02b_plain_dataloaders.ipynb #cell-044
 def split_at_random(

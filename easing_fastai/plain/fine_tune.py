@@ -26,7 +26,7 @@ def plain_fine_tune(
     **kwargs,                # for both stages: what else `plain_fit_one_cycle` takes
 ) -> Training: # of both stages, one after the other
     "Trains the head, then everything: `Learner.fine_tune`."
-    if epochs == freeze_epochs == 0: raise ValueError('epochs and freeze_epochs are both 0, and nothing would be trained')
+    if epochs == freeze_epochs == 0: raise ValueError('epochs and freeze_epochs are both 0: nothing would be trained')
     groups, lr = plain_groups(model), base_lr/2
     plain_freeze(model)                                                      # fastai: Learner.freeze
     frozen = plain_fit_one_cycle(model, train, valid, freeze_epochs, slice(base_lr), groups, pct_start=0.99, **kwargs)

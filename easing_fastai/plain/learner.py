@@ -43,7 +43,7 @@ def plain_one_cycle(
             share = ((position - turns[phase])/(turns[phase+1] - turns[phase])).item()
             rates = [between(*((peak/div, peak), (peak, peak/div_final))[phase], share) for peak in peaks]
             schedule.append((rates, between(*moms[phase:phase+2], share)))   # fastai: ParamScheduler.before_batch
-            position += 1/(n_batches*n_epochs)                       # fastai: TrainEvalCallback.after_batch (a sum, rounding and all)
+            position += 1/(n_batches*n_epochs)                       # fastai: TrainEvalCallback.after_batch (a sum)
     return schedule
 
 def between(
@@ -65,12 +65,12 @@ class PlainAdam(torch.optim.Optimizer):
         for group in self.param_groups:
             lr, wd, eps, (mom, sqr_mom) = group['lr'], group['weight_decay'], group['eps'], group['betas']
             for p in group['params']:
-                if p.grad is None: continue                                              # fastai: Optimizer.all_params (frozen)
+                if p.grad is None: continue                                           # fastai: Optimizer.all_params
                 state = self.state[p]
                 if not state: state.update(step=0, avg=torch.zeros_like(p), sqr_avg=torch.zeros_like(p))
-                state['step'] += 1                                                       # fastai: step_stat
-                if wd != 0: p.mul_(1 - lr*wd)                                            # fastai: weight_decay
-                state['avg'].mul_(mom).add_(p.grad, alpha=1-mom)                         # fastai: average_grad
+                state['step'] += 1                                                    # fastai: step_stat
+                if wd != 0: p.mul_(1 - lr*wd)                                         # fastai: weight_decay
+                state['avg'].mul_(mom).add_(p.grad, alpha=1-mom)                      # fastai: average_grad
                 state['sqr_avg'].mul_(sqr_mom).addcmul_(p.grad, p.grad, value=1-sqr_mom) # fastai: average_sqr_grad
                 debias1, debias2 = ((1-m)*(1 - m**state['step'])/(1-m) for m in (mom, sqr_mom)) # fastai: debias
                 p.addcdiv_(state['avg'], (state['sqr_avg']/debias2).sqrt() + eps, value=-lr/debias1) # fastai: adam_step
@@ -102,10 +102,10 @@ def check_groups(
 ):
     "Raises ValueError if the groups are not a division of the model's parameters."
     names, grouped = {id(p): name for name, p in model.named_parameters()}, [id(p) for group in groups for p in group]
-    if not set(grouped) <= set(names): raise ValueError('a layer group holds a tensor that is no parameter of this model')
+    if not set(grouped) <= set(names): raise ValueError('a layer group holds what is no parameter of this model')
     if len(set(grouped)) < len(grouped): raise ValueError('a parameter is in two layer groups')
-    left_out = [names[id(p)] for p in model.parameters() if p.requires_grad and id(p) not in grouped]
-    if left_out: raise ValueError(f'the layer groups leave out {len(left_out)} parameters that train: {", ".join(left_out[:3])}')
+    left = [names[id(p)] for p in model.parameters() if p.requires_grad and id(p) not in grouped]
+    if left: raise ValueError(f'the layer groups leave out parameters that train ({len(left)}): {", ".join(left[:3])}')
 
 # %% ../../nbs/03b_plain_learner.ipynb #cell-027
 @dataclass
@@ -192,8 +192,9 @@ def count_batches(
     train # loader
 ) -> int: # at least one
     "The length of a loader that is not empty."
-    if len(train) == 0: raise ValueError('the training loader gives no batch: there are fewer images than one batch holds, '
-                                         'and fastai drops a batch that is not full. Take a smaller batch size')
+    if len(train) == 0:
+        raise ValueError('the training loader gives no batch: there are fewer images than one batch holds, '
+                         'and fastai drops a batch that is not full. Take a smaller batch size')
     return len(train)
 
 def on_device(
@@ -207,7 +208,7 @@ def on_device(
         yield x.to(device), y.to(device) # fastai: Learner._set_device
 
 def learning_rates(
-    lr: float|slice|list, # a number: for all; slice(b): b for the last, a tenth for the others; slice(a, b): from a to b
+    lr: float|slice|list, # a number for all; slice(b): b for the last, b/10 for the others; slice(a, b): from a to b
     n_groups: int,        # layer groups
 ) -> list[float]: # one for each group
     "Learning rates of the layer groups: `Optimizer.set_hyper` of fastai."

@@ -40,7 +40,7 @@ def plain_predict(
         x = (x - mean)/std # fastai: Normalize
     with torch.no_grad(): probabilities = model.eval()(x)[0].softmax(0) # fastai: CrossEntropyLossFlat.activation
     if len(probabilities) != len(vocab):
-        raise ValueError(f'the model has {len(probabilities)} outputs, and the vocabulary {len(vocab)} classes: {vocab}')
+        raise ValueError(f'the model has {len(probabilities)} outputs, the vocabulary {len(vocab)} classes: {vocab}')
     number = int(probabilities.argmax()) # fastai: CrossEntropyLossFlat.decodes
     return Prediction(vocab[number], number, probabilities.cpu()) # fastai: Categorize.decodes
 

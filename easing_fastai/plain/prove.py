@@ -41,7 +41,8 @@ class Proof:
         parts = [several(n, noun) + (f" ({several(self.numbers[noun], 'numbers')})" if self.numbers[noun] != n else '')
                  for noun, n in self.counts.items()]
         listed = ' and '.join([', '.join(parts[:-1]), parts[-1]]) if len(parts) > 1 else parts[0]
-        how = f'within {self.tolerance:g} (largest distance: {self.largest:.2g})' if self.tolerance else 'to the last bit'
+        how = 'to the last bit'
+        if self.tolerance: how = f'within {self.tolerance:g} (largest distance: {self.largest:.2g})'
         return f'every one of {listed} is equal {how}'
 
     __repr__ = __str__
@@ -135,17 +136,18 @@ def in_one_form(
     where: str # what it is part of, for the error
 ): # a dict, a list, a tensor, a single value, or an iterator of batches
     "Anything in one of five forms; raises TypeError for what cannot be compared."
+    before = f'{where}: ' if where else ''
     if isinstance(x, nn.Module): x = x.state_dict()
     if isinstance(x, np.generic): x = x.item()
     if isinstance(x, np.ndarray) and x.dtype.kind in 'biufc': x = torch.from_numpy(x.copy())
     if isinstance(x, torch.Tensor) and (x.is_meta or x.is_nested or x.is_quantized or x.layout != torch.strided):
-        raise TypeError(f'{where}{": " if where else ""}only ordinary tensors can be compared, not sparse, quantized, nested '
-                        f'or meta ones; this is {x.dtype}, {x.layout}, on {x.device}')
+        raise TypeError(f'{before}only ordinary tensors can be compared, not sparse, quantized, nested or meta ones; '
+                        f'this is {x.dtype}, {x.layout}, on {x.device}')
     if isinstance(x, Mapping): return dict(x)
     if isinstance(x, torch.Tensor) or is_single(x): return x
     if isinstance(x, (list, tuple)) and noun_for(x) != 'batches': return list(x)
     if isinstance(x, Iterable) and not isinstance(x, (Set, np.ndarray, bytes)): return iter(x)
-    raise TypeError(f'{where}{": " if where else ""}prove_equal compares models, state dicts, tensors, arrays and numbers, '
+    raise TypeError(f'{before}prove_equal compares models, state dicts, tensors, arrays and numbers, '
                     f'lists and loaders of them, not {type(x).__name__}')
 
 # %% ../../nbs/api/plain/10_prove.ipynb #cell-015

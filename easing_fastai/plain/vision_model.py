@@ -58,7 +58,8 @@ def plain_groups(
 ) -> list[list[nn.Parameter]]: # of first part of the body, second part, head; or of body and head
     "The parameters in groups that share a learning rate."
     body, head = check_two_parts(model)
-    parts = (body[:6], body[6:], head) if model.arch in THREE_GROUPS else (body, head) # fastai: _resnet_split, default_split
+    if model.arch in THREE_GROUPS: parts = (body[:6], body[6:], head) # fastai: _resnet_split
+    else: parts = (body, head)                                        # fastai: default_split
     return [list(part.parameters()) for part in parts]
 
 def plain_freeze(

@@ -1,4 +1,4 @@
-"Real pictures made on the spot, in colour and of different sizes: cuttings from the two photographs that scikit-learn brings."
+"Real images made on the spot, in colour and of different sizes: cuttings from the two photographs that scikit-learn brings."
 import random
 from pathlib import Path
 
@@ -11,10 +11,10 @@ WHERE = {"sky": ("china.jpg", (330, 0, 640, 130)), "temple": ("china.jpg", (90, 
 def cuttings(label: str, n: int, seed: int = 0) -> list[Image.Image]:
     "Square pieces of one thing on a photograph."
     name, (left, top, right, bottom) = WHERE[label]
-    photo, chance, pieces = Image.fromarray(load_sample_image(name)), random.Random(f"{label} {seed}"), []
+    photo, rng, pieces = Image.fromarray(load_sample_image(name)), random.Random(f"{label} {seed}"), []
     for _ in range(n):
-        side = chance.choice((32, 40, 48))
-        x, y = chance.randint(left, right - side), chance.randint(top, bottom - side)
+        side = rng.choice((32, 40, 48))
+        x, y = rng.randint(left, right - side), rng.randint(top, bottom - side)
         pieces.append(photo.crop((x, y, x + side, y + side)))
     return pieces
 
