@@ -15,7 +15,7 @@ FLOORS = [["base"], ["assets", "plain", "unpack", "decode", "anatomy", "diagnose
           ["experiments"], ["chapters"], ["figures", "core", "cli", "dev"]]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # What may be imported from the same floor: this direction and no other.
-BESIDE = {("cli", "dev"), ("__main__", "cli"), ("assets", "plain")}
+BESIDE = {("cli", "dev"), ("__main__", "cli"), ("assets", "plain"), ("dev", "figures")}
 PLAIN = {"torch", "torchvision", "PIL", "numpy"}
 
 
@@ -101,7 +101,7 @@ NOT_YET_RUFFED = {
     "experiments/defaults.py", "experiments/few_images.py", "figures/head_and_backbone.py", "figures/home.py",
     "figures/learner.py", "figures/show_results.py", "images/check.py", "images/layout.py", "plain/fine_tune.py",
     "plain/narrow_resnet.py", "setup.py", "speed/bench.py", "speed/in_memory.py", "tests/conftest.py",
-    "tests/pictures.py", "tests/test_assets.py", "tests/test_browser.py", "tests/test_chapters.py",
+    "tests/photos.py", "tests/test_assets.py", "tests/test_browser.py", "tests/test_chapters.py",
     "tests/test_check_images.py", "tests/test_cli.py", "tests/test_colab.py", "tests/test_diagnose.py",
     "tests/test_environment.py", "tests/test_imports.py", "tests/test_in_memory.py", "tests/test_decode.py",
     "tests/test_notebooks.py", "tests/test_order.py", "tests/test_package.py", "tests/test_plain_data.py",

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 # %% ../../nbs/api/experiments/88_unfolding.ipynb #cell-003
-import fastai.callback.schedule # gives Learner its fine_tune
+import fastai.callback.schedule # noqa: F401 (gives Learner its fine_tune)
 import numpy as np
 import torch
 from fastai.callback.core import Callback
@@ -25,7 +25,6 @@ from fastai.torch_core import default_device, set_seed
 from fastai.vision.data import ImageDataLoaders
 from fastai.vision.learner import vision_learner
 from ..assets.backbone import digits_resnet18
-from ..assets.datasets import mnist_sample
 from ..plain.dataloaders import IMAGENET_STATS, plain_dataloaders
 from ..plain.fine_tune import plain_fine_tune
 from ..plain.vision_model import plain_vision_model

@@ -15,8 +15,9 @@ from pathlib import Path
 # %% ../../nbs/api/plain/11_narrow_resnet.ipynb #cell-003
 import torch
 from torch import nn
-from torchvision.models import ResNet, resnet18
+from torchvision.models import ResNet
 from torchvision.models.resnet import BasicBlock
+from .vision_model import THREE_GROUPS
 
 # %% ../../nbs/api/plain/11_narrow_resnet.ipynb #cell-005
 def residual_stage(
@@ -77,3 +78,6 @@ def digits_resnet18(
 def weights_file() -> Path: # safetensors, float16
     "Where the packaged weights lie."
     return Path(str(files('easing_fastai')))/'data'/'digits_resnet18.safetensors'
+
+# %% ../../nbs/api/plain/11_narrow_resnet.ipynb #cell-groups-code
+THREE_GROUPS.add(digits_resnet18)
