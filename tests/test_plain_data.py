@@ -173,7 +173,6 @@ def everything_about(model, groups, unfreeze) -> dict:
 def model_of(module) -> dict:
     from easing_fastai.plain.narrow_resnet import digits_resnet18
 
-    module.THREE_GROUPS.add(digits_resnet18) # a changed module has a set of its own
     torch.manual_seed(42)
     model = module.plain_vision_model(digits_resnet18, 2)
     return everything_about(model, module.plain_groups, module.plain_unfreeze)
@@ -218,6 +217,7 @@ MODEL_MISTAKES = {
     "nothing frozen": ("if pretrained: plain_freeze(model)", "pass"),
     "groups parted elsewhere": ("(body[:6], body[6:], head)", "(body[:5], body[5:], head)"),
     "two groups swapped": ("(body[:6], body[6:], head)", "(body[6:], body[:6], head)"),
+    "two groups only": ("resnet152, digits_resnet18}", "resnet152}"),
     "the head left frozen": ("model.requires_grad_(True)", "model[0].requires_grad_(True); model[1].requires_grad_(False)"),
     "random body": ("'DEFAULT' if pretrained else None", "None"),
 }

@@ -16,6 +16,7 @@ from numbers import Integral
 import torch
 from torch import nn
 from torchvision.models import ResNet, resnet18, resnet34, resnet50, resnet101, resnet152
+from .narrow_resnet import digits_resnet18
 
 # %% ../../nbs/04b_plain_vision_model.ipynb #cell-016
 class PoolTwice(nn.Module): # fastai: AdaptiveConcatPool2d
@@ -50,7 +51,7 @@ def plain_head(
     return head
 
 # %% ../../nbs/04b_plain_vision_model.ipynb #cell-034
-THREE_GROUPS = {resnet18, resnet34, resnet50, resnet101, resnet152} # fastai: model_meta
+THREE_GROUPS = {resnet18, resnet34, resnet50, resnet101, resnet152, digits_resnet18} # fastai: model_meta
 
 def plain_groups(
     model: nn.Sequential # body and head, from `plain_vision_model`
