@@ -20,95 +20,44 @@ PLAIN = {"torch", "torchvision", "PIL", "numpy"}
 
 
 # Exceptions that are known, to be emptied: one that is no longer needed fails, too.
-UPWARDS = {
-    "easing_fastai.chapters.show_results easing_fastai.figures.show_results",
-}
-NOT_PLAIN = {
-    "narrow_resnet safetensors",
-}
+UPWARDS = set()
+NOT_PLAIN = set()
 DEFINED_TWICE = {
-    "check", "compare", "in_batch", "kind",
-    "plural", "source_of", "story", "unused", "without_folders",
+    "without_folders",
 }
 HIGH_CELLS = {
-    "easing_fastai.assets.backbone #cell-015", "easing_fastai.assets.machine #cell-009",
-    "easing_fastai.diagnose.diagnose #cell-019",
-    "easing_fastai.diagnose.diagnose #cell-021", "easing_fastai.diagnose.failures #cell-006",
-    "easing_fastai.diagnose.failures #cell-008", "easing_fastai.diagnose.failures #cell-010",
-    "easing_fastai.diagnose.failures #cell-012", "easing_fastai.diagnose.failures #cell-014",
-    "easing_fastai.diagnose.failures #cell-016", "easing_fastai.diagnose.failures #cell-018",
-    "easing_fastai.diagnose.failures #cell-020", "easing_fastai.diagnose.failures #cell-022",
-    "easing_fastai.diagnose.traceback #cell-011", "easing_fastai.diagnose.traceback #cell-014",
-    "easing_fastai.diagnose.traceback #cell-021", "easing_fastai.experiments.few_images #cell-014",
-    "easing_fastai.figures.dataloaders #cell-005", "easing_fastai.figures.dataloaders #cell-010",
-    "easing_fastai.figures.learner #cell-019", "easing_fastai.figures.show_results #cell-013",
-    "easing_fastai.images.check #cell-006", "easing_fastai.images.check #cell-008",
-    "easing_fastai.images.check #cell-011", "easing_fastai.images.check #cell-015",
-    "easing_fastai.images.check #cell-016", "easing_fastai.images.layout #cell-019",
-    "easing_fastai.images.layout #cell-023", "easing_fastai.plain.dataloaders #cell-041",
-    "easing_fastai.plain.dataloaders #cell-044", "easing_fastai.plain.fine_tune #cell-046",
-    "easing_fastai.plain.learner #cell-031", "easing_fastai.plain.learner #cell-038",
-    "easing_fastai.plain.prove #cell-006", "easing_fastai.plain.prove #cell-009",
-    "easing_fastai.plain.prove #cell-014", "easing_fastai.plain.prove #cell-015",
-    "easing_fastai.speed.bench #cell-006", "easing_fastai.speed.bench #cell-009",
-    "easing_fastai.speed.bench #cell-017", "easing_fastai.speed.bench #cell-019",
-    "easing_fastai.speed.cheaper_steps #cell-018", "easing_fastai.speed.in_memory #cell-006",
-    "easing_fastai.speed.in_memory #cell-009", "easing_fastai.speed.in_memory #cell-011",
-    "easing_fastai.speed.in_memory #cell-013", "easing_fastai.speed.in_memory #cell-015",
-    "easing_fastai.unpack.changes #cell-005", "easing_fastai.unpack.trace #cell-019",
-    "easing_fastai.unpack.trace #cell-025", "easing_fastai.unpack.trace #cell-026",
-    "easing_fastai.unpack.unpack #cell-006", "easing_fastai.unpack.view #cell-009",
-    "easing_fastai.unpack.view #cell-017", "easing_fastai.unpack.view #cell-019",
+    "easing_fastai.diagnose.failures #cell-006", "easing_fastai.diagnose.failures #cell-008",
+    "easing_fastai.diagnose.failures #cell-010", "easing_fastai.diagnose.failures #cell-012",
+    "easing_fastai.diagnose.failures #cell-014", "easing_fastai.diagnose.failures #cell-016",
+    "easing_fastai.diagnose.failures #cell-018", "easing_fastai.diagnose.failures #cell-020",
+    "easing_fastai.diagnose.failures #cell-022", "easing_fastai.experiments.few_images #cell-014",
+    "easing_fastai.figures.learner #cell-019", "easing_fastai.speed.bench #cell-006",
+    "easing_fastai.speed.bench #cell-009", "easing_fastai.speed.bench #cell-017",
+    "easing_fastai.speed.bench #cell-019", "easing_fastai.speed.cheaper_steps #cell-018",
 }
 WIDE_CELLS = {
-    "easing_fastai.assets.backbone", "easing_fastai.assets.datasets",
-    "easing_fastai.assets.machine", "easing_fastai.base.files", "easing_fastai.base.show",
-    "easing_fastai.base.values", "easing_fastai.chapters.environment", "easing_fastai.chapters.fine_tune",
-    "easing_fastai.chapters.mnist",
-    "easing_fastai.chapters.show_results",
-    "easing_fastai.dev.run", "easing_fastai.diagnose.diagnose", "easing_fastai.diagnose.failures",
-    "easing_fastai.diagnose.traceback", "easing_fastai.experiments.defaults", "easing_fastai.experiments.few_images",
-    "easing_fastai.figures.dataloaders", "easing_fastai.figures.fine_tune", "easing_fastai.figures.home",
-    "easing_fastai.figures.learner", "easing_fastai.figures.mnist", "easing_fastai.figures.show_results",
-    "easing_fastai.images.check", "easing_fastai.images.contents", "easing_fastai.images.layout",
-    "easing_fastai.plain.augmentation", "easing_fastai.plain.dataloaders", "easing_fastai.plain.fine_tune",
-    "easing_fastai.plain.learner", "easing_fastai.plain.predict", "easing_fastai.plain.prove",
-    "easing_fastai.plain.vision_model", "easing_fastai.speed.bench", "easing_fastai.speed.cheaper_steps",
-    "easing_fastai.speed.in_memory",
-    "easing_fastai.unpack.changes", "easing_fastai.unpack.trace", "easing_fastai.unpack.unpack",
-    "easing_fastai.unpack.view",
+    "easing_fastai.base.values", "easing_fastai.chapters.environment", "easing_fastai.chapters.mnist",
+    "easing_fastai.dev.run", "easing_fastai.diagnose.failures", "easing_fastai.experiments.defaults",
+    "easing_fastai.experiments.few_images", "easing_fastai.figures.fine_tune", "easing_fastai.figures.learner",
+    "easing_fastai.images.layout", "easing_fastai.speed.bench", "easing_fastai.speed.cheaper_steps",
+    "easing_fastai.unpack.trace",
 }
-SIX_LINES_TWICE = {
-    "easing_fastai.base.values easing_fastai.diagnose.traceback",
-    "easing_fastai.unpack.trace easing_fastai.unpack.trace",
-}
+SIX_LINES_TWICE = set()
 NOT_PLOTS = {
-    "dataloaders.Stop", "dataloaders.draw_journey", "dataloaders.draw_stop", "dataloaders.journey",
-    "dataloaders.kind", "dataloaders.meaning", "dataloaders.short", "environment.plot_walk", "fine_tune.plot_rates",
-    "head_and_backbone.grey_filters", "head_and_backbone.in_a_plane", "head_and_backbone.plot_filters",
-    "head_and_backbone.plot_planes", "head_and_backbone.plot_pooling", "head_and_backbone.telling_maps",
-    "home.Unfolding", "home.as_small_png", "home.distances", "home.draw_distances", "home.draw_unfolding",
-    "home.in_a_sentence", "home.short_tree", "home.unfold", "home.write_pictures", "learner.batches",
-    "learner.draw_few_and_all", "learner.draw_film", "learner.draw_loop", "learner.few_and_all",
-    "learner.pictures_in_memory", "learner.record_events", "learner.train_and_measure", "mnist.coloured_table",
-    "mnist.draw_numbers", "mnist.draw_seven_and_means", "mnist.without_margin", "show_results.draw_strokes",
-    "show_results.drawing_canvas", "show_results.open_picture", "show_results.other_digits", "show_results.percent",
-    "show_results.pretend_photo", "show_results.show_never_asked", "your_own_images.draw_decision",
+    "fine_tune.plot_rates", "learner.batches", "learner.draw_few_and_all", "learner.draw_film", "learner.draw_loop",
+    "learner.few_and_all", "learner.pictures_in_memory", "learner.record_events", "learner.train_and_measure",
 }
 NOT_YET_RUFFED = {
     "assets/datasets.py", "assets/machine.py", "diagnose/diagnose.py", "diagnose/failures.py",
-    "diagnose/traceback.py", "easing_fastai/__init__.py",
-    "experiments/defaults.py", "experiments/few_images.py", "figures/head_and_backbone.py", "figures/home.py",
-    "figures/learner.py", "figures/show_results.py", "images/check.py", "images/layout.py", "plain/fine_tune.py",
-    "plain/narrow_resnet.py", "setup.py", "speed/bench.py", "speed/in_memory.py", "tests/conftest.py",
-    "tests/photos.py", "tests/test_assets.py", "tests/test_browser.py", "tests/test_chapters.py",
-    "tests/test_check_images.py", "tests/test_cli.py", "tests/test_colab.py", "tests/test_diagnose.py",
-    "tests/test_environment.py", "tests/test_imports.py", "tests/test_in_memory.py", "tests/test_decode.py",
-    "tests/test_notebooks.py", "tests/test_order.py", "tests/test_package.py", "tests/test_plain_data.py",
-    "tests/test_plain_training.py", "tests/test_processes.py", "tests/test_prove.py", "tests/test_rendering.py",
-    "tests/test_rooms.py", "tests/test_site.py", "tests/test_training.py", "tests/test_unpack.py",
-    "tests/test_workflows.py", "tests/test_your_own_images.py", "unpack/trace.py",
-    "unpack/view.py",
+    "diagnose/traceback.py", "easing_fastai/__init__.py", "experiments/defaults.py", "experiments/few_images.py",
+    "figures/learner.py", "setup.py", "speed/bench.py", "tests/conftest.py", "tests/photos.py",
+    "tests/test_assets.py", "tests/test_browser.py", "tests/test_chapters.py", "tests/test_check_images.py",
+    "tests/test_cli.py", "tests/test_colab.py", "tests/test_decode.py", "tests/test_diagnose.py",
+    "tests/test_environment.py", "tests/test_imports.py", "tests/test_in_memory.py", "tests/test_notebooks.py",
+    "tests/test_order.py", "tests/test_package.py", "tests/test_plain_data.py", "tests/test_plain_pages.py", "tests/test_plain_training.py",
+    "tests/test_processes.py", "tests/test_prove.py", "tests/test_rendering.py", "tests/test_rooms.py",
+    "tests/test_site.py", "tests/test_training.py", "tests/test_unpack.py", "tests/test_workflows.py",
+    "tests/test_your_own_images.py", "unpack/trace.py", "unpack/view.py",
 }
 
 
