@@ -1157,5 +1157,5 @@ NAMES = [
          'TypeError', r"(\w+)\(\) got an unexpected keyword argument '(\w+)'", unknown_keyword, DOCS),
 ]
 
-KINDS = [*SAVING, *MACHINE, *NETWORK, *NAMES]
+KINDS = [*MACHINE, *NETWORK, *NAMES]
 catalogue.KINDS |= {kind.name: kind for kind in KINDS}
