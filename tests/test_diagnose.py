@@ -74,6 +74,7 @@ def test_the_catalogue():
     assert modules == {page.stem.split("_", 1)[1] for page in PAGES}
     for kind in CATALOGUE.values():
         assert kind.cause.endswith(".") and kind.link.startswith("https://") and all(map(re.compile, (kind.error, kind.says, kind.inside)))
+    assert len(CATALOGUE) > 80
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +140,7 @@ def check(found: diagnose, kind: str):
 
 
 def test_each_kind_is_provoked():
-    assert {kind.name for kind in KINDS} == FAIL.keys() | SPECIAL and not FAIL.keys() & SPECIAL and len(KINDS) >= 30
+    assert {kind.name for kind in KINDS} == FAIL.keys() | SPECIAL and not FAIL.keys() & SPECIAL
 
 
 @pytest.mark.parametrize("kind", FAIL, ids=lambda kind: kind.replace(" ", "-"))
