@@ -288,7 +288,7 @@ def test_bench_with_an_image_that_cannot_be_read(tmp_path, digits, monkeypatch):
     def compare(*args, **kwargs):
         raise FileNotFoundError(2, "No such file or directory", "train/3/7.png")
 
-    monkeypatch.setattr(bench, "compare", compare)
+    monkeypatch.setattr(bench, "compare_ways", compare)
     monkeypatch.setattr(cli, "silence_workers", lambda: None)  # it is for the rest of a process
     code, output = command("bench", "--out", tmp_path / "bench.png")
     assert code == 1 and "could not be written" not in output and list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""`FusedAdam`, fastai's optimizer in one call, `fewer_calls`, for the rest of a batch, and `memory_reused`, for large networks
+"""`FusedAdam`, fastai's optimizer in one call; `fewer_calls`, for the rest of a batch; `memory_reused`, for large networks
 
 Docs: https://easing-fastai.github.io/easing_fastai/api/speed/cheaper_steps.html.md"""
 
@@ -69,7 +69,7 @@ def listens(
     return hasattr(type(cb), event_name) or event_name in vars(cb) or type(cb).__call__ is not Callback.__call__
 
 class Listening:
-    "Put before a kind of `Learner`: it announces events only to the callbacks that listen, and computes with plain tensors."
+    "Put before a kind of `Learner`: announces events only to callbacks that listen, and computes with plain tensors."
     known = (), {} # the callbacks, and who of them listens to what
 
     def listeners(self,
@@ -87,9 +87,10 @@ class Listening:
     def _call_one(self, event_name):
         if not hasattr(event, event_name): raise Exception(f'missing {event_name}')
         if not (callbacks := self.listeners(event_name)): return
-        with torch._C._EnableTorchFunction(): # for what they do with pictures
+        with torch._C._EnableTorchFunction(): # for what they do with images
             for cb in callbacks: cb(event_name)
-        if event_name.endswith(('fit', 'epoch', 'train', 'validate')): type(self).known = (), {} # a callback may have got a method there, or another place
+        if event_name.endswith(('fit', 'epoch', 'train', 'validate')):
+            type(self).known = (), {} # a callback may have got a method there, or another place
 
     def one_batch(self, i, b):
         with torch._C.DisableTorchFunctionSubclass(): super().one_batch(i, b)
@@ -101,6 +102,7 @@ class Listening:
         rebuild, (kind, *rest), *state = super().__reduce_ex__(1) # a later protocol wants the class itself
         return rebuild, (kind.__bases__[1], *rest), *state
 
+# %% ../../nbs/api/speed/81_cheaper_steps.ipynb #cell-fewer-calls
 @contextmanager
 def fewer_calls(
     learn: Learner # of any kind
@@ -117,7 +119,7 @@ TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3 # the numbers of two settings, from glib
 
 @contextmanager
 def memory_reused():
-    "Inside the block, this process keeps the memory that it frees, for the next batch. Where the C library isn't glibc, nothing changes."
+    "Inside the block, the process keeps the memory that it frees, for the next batch; nothing changes without glibc."
     libc = ctypes.CDLL(None) if platform.libc_ver()[0] == 'glibc' else None
     def give_back(pieces, free): # in bytes: what is larger goes back to the system
         libc.mallopt(MMAP_THRESHOLD, pieces)
