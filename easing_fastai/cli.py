@@ -320,8 +320,8 @@ def bench(
         except OSError as e:
             fail(f'The training stopped: {e}. Nothing was written.',
                  'What may be wrong with this machine or its data: easing-fastai doctor')
-        from easing_fastai.speed.bench import save_summary
-        save_summary(table, unfinished, title)
+        from easing_fastai.figures.where_the_time_goes import plot_summary
+        plot_summary(table, title).savefig(unfinished, dpi=150, format='png')
     say(f'Bar chart: {out}')
 
 # %% ../nbs/api/91_cli.ipynb #cell-c24
@@ -334,13 +334,13 @@ def bench_tables(
     "Measures, and prints the tables."
     from easing_fastai.assets.backbone import digits_resnet18
     from easing_fastai.assets.datasets import mnist_sample
-    from easing_fastai.speed.bench import compare, networks, summary, this_machine, try_tricks
+    from easing_fastai.speed.bench import compare_ways, networks, summary, this_machine, try_tricks
     with console.status('Getting the images'): path = mnist_sample()
     say(title := f'{path.name}; {this_machine()}')
     silence_workers()
     with console.status('Training') as status:
         def on_run(run): status.update(f'Training: {run.network}, seed {run.seed}, {run.way} took {run.seconds:.1f} s')
-        table = summary(compare(path, networks(large), epochs, repeats, on_run=on_run))
+        table = summary(compare_ways(path, networks(large), epochs, repeats, on_run=on_run))
     for network, rows in table.groupby('network', sort=False):
         heading = f'{network}, fine_tune({epochs}), reading included; medians of {repeats}'
         print_frame(rows.drop(columns='network'), heading)
