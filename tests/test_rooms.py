@@ -15,7 +15,7 @@ FLOORS = [["base"], ["assets", "plain", "unpack", "decode", "anatomy", "diagnose
           ["experiments"], ["chapters"], ["figures", "core", "cli", "dev"]]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # What may be imported from the same floor: this direction and no other.
-BESIDE = {("cli", "dev"), ("__main__", "cli"), ("assets", "plain"), ("dev", "figures")}
+BESIDE = {("cli", "dev"), ("cli", "figures"), ("__main__", "cli"), ("assets", "plain"), ("dev", "figures")}
 PLAIN = {"torch", "torchvision", "PIL", "numpy"}
 
 
@@ -30,27 +30,18 @@ HIGH_CELLS = {
     "easing_fastai.diagnose.failures #cell-010", "easing_fastai.diagnose.failures #cell-012",
     "easing_fastai.diagnose.failures #cell-014", "easing_fastai.diagnose.failures #cell-016",
     "easing_fastai.diagnose.failures #cell-018", "easing_fastai.diagnose.failures #cell-020",
-    "easing_fastai.diagnose.failures #cell-022", "easing_fastai.experiments.few_images #cell-014",
-    "easing_fastai.figures.learner #cell-019", "easing_fastai.speed.bench #cell-006",
-    "easing_fastai.speed.bench #cell-009", "easing_fastai.speed.bench #cell-017",
-    "easing_fastai.speed.bench #cell-019", "easing_fastai.speed.cheaper_steps #cell-018",
+    "easing_fastai.diagnose.failures #cell-022",
 }
 WIDE_CELLS = {
     "easing_fastai.base.values", "easing_fastai.chapters.environment", "easing_fastai.chapters.mnist",
-    "easing_fastai.dev.run", "easing_fastai.diagnose.failures", "easing_fastai.experiments.defaults",
-    "easing_fastai.experiments.few_images", "easing_fastai.figures.fine_tune", "easing_fastai.figures.learner",
-    "easing_fastai.images.layout", "easing_fastai.speed.bench", "easing_fastai.speed.cheaper_steps",
+    "easing_fastai.dev.run", "easing_fastai.diagnose.failures", "easing_fastai.images.layout",
     "easing_fastai.unpack.trace",
 }
 SIX_LINES_TWICE = set()
-NOT_PLOTS = {
-    "fine_tune.plot_rates", "learner.batches", "learner.draw_few_and_all", "learner.draw_film", "learner.draw_loop",
-    "learner.few_and_all", "learner.pictures_in_memory", "learner.record_events", "learner.train_and_measure",
-}
+NOT_PLOTS = set()
 NOT_YET_RUFFED = {
     "assets/datasets.py", "assets/machine.py", "diagnose/diagnose.py", "diagnose/failures.py",
-    "diagnose/traceback.py", "easing_fastai/__init__.py", "experiments/defaults.py", "experiments/few_images.py",
-    "figures/learner.py", "setup.py", "speed/bench.py", "tests/conftest.py", "tests/photos.py",
+    "diagnose/traceback.py", "easing_fastai/__init__.py", "setup.py", "tests/conftest.py", "tests/photos.py",
     "tests/test_assets.py", "tests/test_browser.py", "tests/test_chapters.py", "tests/test_check_images.py",
     "tests/test_cli.py", "tests/test_colab.py", "tests/test_decode.py", "tests/test_diagnose.py",
     "tests/test_environment.py", "tests/test_imports.py", "tests/test_in_memory.py", "tests/test_notebooks.py",

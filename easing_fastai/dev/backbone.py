@@ -16,11 +16,10 @@ import torch
 import torch.nn.functional as F
 from fastai.data.external import URLs, untar_data
 from fastai.vision.core import imagenet_stats
-from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
-from torchvision.transforms.functional import pil_to_tensor
 from ..base.files import whole_file
+from ..base.pixels import read_images
 from ..plain.narrow_resnet import NarrowResNet18, weights_file
 
 # %% ../../nbs/dev/06_backbone.ipynb #cell-011
@@ -32,8 +31,8 @@ def read_digits(
     "All images of the eight digits, in the order of their file numbers."
     files = [f for digit in DIGITS for f in (Path(testing)/str(digit)).glob('*.png')]
     files.sort(key=lambda f: int(f.stem))
-    images = torch.stack([pil_to_tensor(Image.open(f)) for f in files]).float()/255
-    return images, torch.tensor([DIGITS.index(int(f.parent.name)) for f in files])
+    pixels, labels = read_images(files) # a label is the position among the folders, and so in DIGITS
+    return pixels[:, None].float()/255, labels
 
 # %% ../../nbs/dev/06_backbone.ipynb #cell-013
 def augment(
