@@ -180,7 +180,7 @@ def find(self: Unpacked,
     name: str # of a function, `freeze_to`, or of a method with its class, `Learner.freeze_to`
 ) -> list[Call]: # with .name, .args, .calls, .seconds, .children
     "All lines of a function, also those that the summary leaves out."
-    if not isinstance(name, str): raise TypeError(f'find takes a function\'s name as text, not {describe_value(name)}')
+    if not isinstance(name, str): raise TypeError(f'find takes the name as text, not {describe_value(name)}')
     return [call for call in self.root.walk() if call.code and (call.name == name or call.name.endswith('.' + name))]
 
 # %% ../../nbs/api/unpack/33_unpack.ipynb #cell-006m
