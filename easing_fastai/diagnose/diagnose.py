@@ -21,8 +21,7 @@ from .kind import KINDS, Found
 from .patch import objection, with_imports
 from .traceback import (Call, Case, behind, described, is_cell, running_cell, statement,
                                               without_secrets, worker_calls)
-from .kinds import files, saving, training, models, batches
-from . import failures
+from .kinds import files, batches, models, training, saving, machine, network, names
 
 # %% ../../nbs/api/diagnose/61_diagnose.ipynb #cell-006
 def place_of(
