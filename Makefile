@@ -51,7 +51,7 @@ run: $(STAMP)
 	@$(BIN)/python -m easing_fastai run
 
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 lab: $(STAMP)
 	$(BIN)/python -m jupyter lab nbs

@@ -4,12 +4,10 @@ import base64
 import json
 import re
 import struct
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from conftest import REPO, copy_repo, start
+from conftest import REPO, start
 
 NOTEBOOKS = sorted(p for p in (REPO / "nbs").rglob("*.ipynb") if not {"_proc", ".ipynb_checkpoints"} & set(p.parts))
 CHAPTERS = [p for p in NOTEBOOKS if p.parent.name == "nbs" and re.match(r"\d\d_", p.name)]
@@ -52,26 +50,16 @@ every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=ids)
 every_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=ids)
 
 
-@pytest.fixture(scope="module")
-def copy(tmp_path_factory) -> Path:
-    "The repository once more, exported, cleaned and processed for the site."
-    folder = copy_repo(tmp_path_factory.mktemp("copy") / "easing_fastai")
-    bin = Path(sys.executable).parent
-    for command in ("nbdev-export", "nbdev-clean"):
-        subprocess.run([str(bin / command)], cwd=folder, check=True, capture_output=True)
-    return folder
-
-
-def test_the_library_is_what_the_notebooks_export(copy):
-    made = {p.relative_to(copy): p.read_text() for p in (copy / "easing_fastai").rglob("*.py")}
+def test_the_library_is_what_the_notebooks_export(processed):
+    made = {p.relative_to(processed): p.read_text() for p in (processed / "easing_fastai").rglob("*.py")}
     here = {p.relative_to(REPO): p.read_text() for p in (REPO / "easing_fastai").rglob("*.py")}
     assert made.keys() == here.keys(), "run `make export`"
     assert [str(p) for p in made if made[p] != here[p]] == [], "run `make export`"
 
 
 @every_notebook
-def test_clean(copy, path):
-    assert (copy / path.relative_to(REPO)).read_bytes() == path.read_bytes(), "run `make export`"
+def test_clean(processed, path):
+    assert (processed / path.relative_to(REPO)).read_bytes() == path.read_bytes(), "run `make export`"
 
 
 @every_notebook
