@@ -53,7 +53,7 @@ def test_what_is_in_the_wheel(wheel):
 def test_ten_lines_of_readme_as_a_script(python, tmp_path, digits):
     blocks = re.findall(r"```python\n(.*?)```", (REPO / "README.md").read_text(encoding="utf-8"), flags=re.S)
     script, = (block for block in blocks if "from easing_fastai.core import *" in block)
-    assert len([line for line in script.splitlines() if line.strip()]) == 10
+    assert len([line for line in script.splitlines() if line.strip()]) <= 10
     (tmp_path / "ten_lines.py").write_text(script, encoding="utf-8")
     done = run(python, "ten_lines.py", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
