@@ -51,7 +51,7 @@ run: $(STAMP)
 	@$(BIN)/python -m easing_fastai run
 
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 lab: $(STAMP)
 	$(BIN)/python -m jupyter lab nbs
@@ -66,7 +66,7 @@ export: $(STAMP)
 	$(BIN)/nbdev-export
 	$(BIN)/python -c "from easing_fastai.dev.heads import write_heads; write_heads()"
 	$(BIN)/nbdev-clean
-	$(BIN)/python -c "from easing_fastai.decode import write_hover_json; write_hover_json('nbs/names.json')"
+	$(BIN)/python -c "from easing_fastai.dev.hover import write_hover_json; write_hover_json()"
 	$(BIN)/python -c "from easing_fastai.dev.site import write_public_names; write_public_names('nbs/public.json')"
 
 outputs: $(STAMP)

@@ -8,17 +8,16 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/decode.html.md"""
 __all__ = ['PIECE', 'LONGEST', 'Entry', 'read_entry', 'Dictionary', 'dictionary', 'Piece', 'look_up_piece', 'pieces_of',
            'methods_of', 'callables', 'signature_of', 'uses', 'rank', 'takers_of', 'as_default', 'as_call', 'Decoded',
            'spellings', 'comments_of', 'label_of', 'DecodedCallable', 'check_name', 'find_entry', 'decode',
-           'hover_texts', 'write_hover_json']
+           'hover_texts']
 
 # %% ../nbs/api/40_decode.ipynb #cell-002
-import difflib, inspect, json, re, reprlib
+import difflib, inspect, re, reprlib
 from collections.abc import Callable, Iterator
 from configparser import ConfigParser
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache, partial
 from importlib.resources import files
-from pathlib import Path
 
 # %% ../nbs/api/40_decode.ipynb #cell-003
 from fastcore.basics import patch
@@ -381,11 +380,3 @@ def hover_texts() -> dict[str, str]: # name -> what it reads as and means
         says_so = found.reads_as_written or re.match(again, entry.meaning, flags=re.I)
         texts.setdefault(name, (entry.meaning if says_so else f'{found.reads}. {entry.meaning}').replace('`', ''))
     return texts
-
-# %% ../nbs/api/40_decode.ipynb #cell-053w
-def write_hover_json(
-    path: str|Path # of the file to write
-):
-    "Writes the texts that the site shows on hover."
-    text = json.dumps(hover_texts(), indent=0, ensure_ascii=False, sort_keys=True)
-    Path(path).write_text(text + '\n', encoding='utf-8')

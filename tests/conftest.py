@@ -1,5 +1,6 @@
 "What several tests need: a home of its own for data and weights, and processes started in it."
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ from unittest.mock import patch
 
 import nbformat
 import pytest
+from filelock import FileLock
 
 REPO = Path(__file__).parent.parent
 
@@ -29,13 +31,42 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_sessionfinish():
+    start.end()
     shutil.rmtree(HOME, ignore_errors=True)
 
 
-def start(*args: str, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess:
+def cold_start(*args: str, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess:
     "Runs a Python process in the tests' home and returns it ended, with its output as text."
     return subprocess.run([sys.executable, *args], cwd=cwd or HOME, env={**os.environ, **env}, text=True,
                           capture_output=True, timeout=600)
+
+
+class Warm:
+    "Starts programs as `cold_start` does, without the seconds that importing fastai takes: see warm.py."
+
+    def __init__(self):
+        self.python, self.made = None, 0
+
+    def __call__(self, *args: str, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess:
+        if sys.platform != "linux" or args[0] not in ("-c", "-m"):
+            return cold_start(*args, cwd=cwd, **env)
+        if not self.python:
+            command = without_privileges([sys.executable, str(REPO / "tests" / "warm.py")])
+            self.python = subprocess.Popen(command, cwd=HOME, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.made += 1
+        out, err = HOME / f"{self.made}.out", HOME / f"{self.made}.err"
+        program = {"args": args, "cwd": str(cwd or HOME), "env": {**os.environ, **env}, "out": str(out), "err": str(err)}
+        self.python.stdin.write(json.dumps(program) + "\n")
+        self.python.stdin.flush()
+        code = int(self.python.stdout.readline())
+        return subprocess.CompletedProcess(args, code, *(file.read_text(encoding="utf-8") for file in (out, err)))
+
+    def end(self):
+        if self.python:
+            self.python.communicate()
+
+
+start = Warm()
 
 
 SOLUTION = re.compile(r"<details>\n<summary>Solution</summary>.*?</details>", flags=re.S)
@@ -79,6 +110,30 @@ def copy_repo(folder: Path) -> Path:
     return shutil.copytree(REPO, folder, symlinks=True, ignore=skip)
 
 
+def run_notebook(nb: nbformat.NotebookNode, name: str, folder: Path, **env: str):
+    "Executes a notebook as `nbdev-test` does, alone in a folder; it has to come to its end, and to leave nothing there."
+    path = folder / "nbs" / name
+    path.parent.mkdir(parents=True)
+    shutil.copy(REPO / "pyproject.toml", folder)
+    nbformat.write(nb, path)
+    before = state(folder)
+    done = start("-c", "import sys; from nbdev.test import nbdev_test; nbdev_test(sys.argv[1], n_workers=0)", str(path), cwd=folder, **env)
+    assert done.returncode == 0, done.stderr[-6000:]
+    assert state(folder) == before, "it has left something in its folder"
+
+
+def made_once(name: str, make, tmp_path_factory) -> Path:
+    "A folder that `make` fills, once for all the processes that run tests."
+    shared = tmp_path_factory.getbasetemp()
+    folder = (shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared) / name
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            unfinished = Path(tempfile.mkdtemp(dir=folder.parent))
+            make(unfinished)
+            unfinished.rename(folder)
+    return folder
+
+
 def easing_fastai(*args: str, **kwargs) -> subprocess.CompletedProcess:
     "Runs the command line as a process of its own."
     return start("-m", "easing_fastai", *args, **kwargs)
@@ -96,10 +151,69 @@ def command(*args) -> tuple[int, str]:
     return done.exit_code, " ".join(done.output.split())
 
 
+# Each file of tests is run by one process, which keeps what the file has prepared; the files that take longest begin.
+# Notebooks are run one by one, by whichever process is free; so they fill up the end.
+LONG = ["test_training", "test_in_memory", "test_unpack", "test_diagnose", "test_cli", "test_package", "test_browser"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]):
+    def place(item: pytest.Item) -> tuple:
+        name = item.path.stem
+        return "notebook" in item.keywords, LONG.index(name) if name in LONG else len(LONG), name
+
+    items.sort(key=place)
+    for item in items:
+        if "notebook" not in item.keywords:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
 @pytest.fixture(autouse=True)
 def no_opener_from_before():
     "Python keeps the first opener it makes, with the proxies of that moment: each test makes its own."
     urllib.request.install_opener(None)
+
+
+MACOS = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", MACOS))), None)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if not CHROMIUM:
+        message = "no Chromium or Chrome on this machine: `apt install chromium` (Debian), `snap install chromium` (Ubuntu)"
+        pytest.fail(message) if os.environ.get("EASING_FASTAI_BROWSER") == "required" else pytest.skip(message)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory) -> Path:
+    "The wheel, made of the sdist, as it is published."
+    def build(folder: Path):
+        copy_repo(folder / "source")
+        command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(folder / "source")]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+    wheel, = made_once("wheel", build, tmp_path_factory).glob("*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="session")
+def processed(tmp_path_factory) -> Path:
+    "The repository once more: exported, cleaned, and in _proc the notebooks as nbdev hands them to Quarto."
+    def process(folder: Path):
+        copy = copy_repo(folder / "easing_fastai")
+        code = "from nbdev.doclinks import nbdev_export; from nbdev.clean import nbdev_clean; from nbdev.serve import proc_nbs\n" \
+               "nbdev_export(); nbdev_clean(); proc_nbs(n_workers=2)"
+        done = start("-c", code, cwd=copy, PYTHONPATH=str(copy))
+        assert done.returncode == 0 and "Error" not in done.stderr, done.stderr
+
+    return made_once("processed", process, tmp_path_factory) / "easing_fastai"
 
 
 @pytest.fixture(scope="session")

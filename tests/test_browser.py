@@ -1,6 +1,5 @@
 "The pages of a run in a real browser: nothing asked of the network, readable on a phone and at night, usable by keyboard."
 import io
-import os
 import re
 import shutil
 from contextlib import contextmanager
@@ -9,11 +8,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from conftest import made_once
 from PIL import Image
 from test_rendering import NUMBERED, Elements, site_of_kept_outputs
 
-MACOS = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", MACOS))), None)
 PAGES = ["index", *(path.stem for path in NUMBERED), "90_tiny"]
 SAMPLE = "91_sample"
 
@@ -31,26 +29,13 @@ TINY = {
 
 
 @pytest.fixture(scope="module")
-def browser():
-    if not CHROMIUM:
-        message = "no Chromium or Chrome on this machine: `apt install chromium` (Debian), `snap install chromium` (Ubuntu)"
-        pytest.fail(message) if os.environ.get("EASING_FASTAI_BROWSER") == "required" else pytest.skip(message)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
 def site(tmp_path_factory, browser) -> Path:
     "The pages of all chapters, made of kept outputs; and a tiny notebook that is executed, and fails at its end."
     from easing_fastai.dev.page import page
     from easing_fastai.dev.run import run_chapter
 
-    folder = tmp_path_factory.mktemp("site")
-    site_of_kept_outputs(folder)
+    kept = made_once("kept", site_of_kept_outputs, tmp_path_factory)
+    folder = shutil.copytree(kept, tmp_path_factory.mktemp("site"), dirs_exist_ok=True)
     new = nbformat.v4
     cells = [new.new_markdown_cell("# A *tiny* notebook\n\n> For the tests")]
     for title, code in TINY.items():

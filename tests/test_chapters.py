@@ -1,49 +1,38 @@
 "Notebooks from top to bottom: those of the library, a chapter with ResNet-18, and all chapters on the real data."
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import nbformat
 import pytest
-from conftest import REAL_HOME, REPO, copy_repo, start, state, with_solutions, without_privileges
+from conftest import REAL_HOME, REPO, run_notebook, start, state, with_solutions
+from test_colab import PAGES
+from test_notebooks import NOTEBOOKS, ids
 
-NBDEV_TEST = [str(Path(sys.executable).parent / "nbdev-test"), "--do-print"]
+OTHERS = [path for path in NOTEBOOKS if path not in PAGES]
 
 
 @pytest.fixture(scope="module")
-def solved(tmp_path_factory) -> Path:
-    "The repository once more, the solutions of the exercises as cells of code."
-    folder = copy_repo(tmp_path_factory.mktemp("solved") / "easing_fastai")
-    for path in (folder / "nbs").glob("*.ipynb"):
-        nbformat.write(with_solutions(path), path)
-    return folder
+def data(digits) -> Path:
+    "The data folder, into which no notebook writes."
+    before = state(digits.parent)
+    yield digits
+    assert state(digits.parent) == before, "a notebook has written into the data folder"
 
 
-def nbdev_test(folder: Path, *args: str, **env: str) -> subprocess.CompletedProcess:
-    done = subprocess.run(without_privileges([*NBDEV_TEST, *args]), cwd=folder, env={**os.environ, **env},
-                          capture_output=True, text=True, timeout=1500)
-    print(done.stdout[-3000:], done.stderr[-6000:])
-    return done
-
-
-@pytest.mark.parametrize("which", [("nbs/api",), ("nbs/figures",), ("nbs/dev",), ("nbs", "--file-re", "^[a-z]", "--skip-folder-re", "api|figures|dev")])
-def test_the_other_notebooks(digits, which):
+@pytest.mark.notebook
+@pytest.mark.parametrize("path", OTHERS, ids=ids)
+def test_a_notebook_of_the_library(path, data, tmp_path):
     "The chapters run in test_colab.py; here the library, the figures, what renders, and the pages around the chapters."
-    before, data = state(REPO / "nbs"), state(digits.parent)
-    done = nbdev_test(REPO, *which, "--n-workers", "2", "--timing")
-    assert done.returncode == 0, done.stderr[-4000:]
-    assert state(REPO / "nbs") == before, "a notebook has left something in the folder of notebooks"
-    assert state(digits.parent) == data, "a notebook has written into the data folder"
+    run_notebook(nbformat.read(path, 4), ids(path), tmp_path)
 
 
+@pytest.mark.notebook
 def test_a_chapter_with_resnet18(tmp_path, digits):
     "Random weights in the place and form of ImageNet's: the way that readers with a network go."
     make = "from easing_fastai.assets.backbone import resnet18, resnet18_file, torch; " \
            "f = resnet18_file(); f.parent.mkdir(parents=True); torch.save(resnet18().state_dict(), f)"
-    assert start("-c", make, TORCH_HOME=str(tmp_path)).returncode == 0
-    done = nbdev_test(REPO, "nbs/04_head_and_backbone.ipynb", "--n-workers", "0", TORCH_HOME=str(tmp_path))
-    assert done.returncode == 0, done.stderr[-4000:]
+    assert start("-c", make, TORCH_HOME=str(tmp_path / "torch")).returncode == 0
+    path = REPO / "nbs" / "04_head_and_backbone.ipynb"
+    run_notebook(nbformat.read(path, 4), path.name, tmp_path / "copy", TORCH_HOME=str(tmp_path / "torch"))
 
 
 ACCURACY = """
@@ -76,9 +65,9 @@ def mnist_home() -> str:
 
 
 @pytest.mark.real
-def test_all_chapters_on_mnist_sample(mnist_home, solved):
-    done = nbdev_test(solved, "--file-re", r"^\d\d", "--skip-folder-re", "api|figures|dev", "--n-workers", "2", "--timing", FASTAI_HOME=mnist_home)
-    assert done.returncode == 0, done.stderr[-4000:]
+@pytest.mark.parametrize("path", PAGES, ids=ids)
+def test_a_page_on_mnist_sample(path, mnist_home, tmp_path):
+    run_notebook(with_solutions(path), path.name, tmp_path, FASTAI_HOME=mnist_home)
 
 
 @pytest.mark.real

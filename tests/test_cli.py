@@ -10,7 +10,7 @@ import time
 
 import psutil
 import pytest
-from conftest import REPO, command, easing_fastai, start
+from conftest import REPO, cold_start, command, easing_fastai, start
 
 HANGS = 600  # seconds, after which a process will never end
 
@@ -36,7 +36,7 @@ def test_doctor(digits):
 ])
 def test_doctor_on_a_broken_installation(tmp_path, package, error, advice):
     (tmp_path / f"{package}.py").write_text(f"raise {error}\n")
-    done = easing_fastai("doctor", PYTHONPATH=f"{tmp_path}{os.pathsep}{REPO}", COLUMNS="200")
+    done = cold_start("-m", "easing_fastai", "doctor", PYTHONPATH=f"{tmp_path}{os.pathsep}{REPO}", COLUMNS="200")
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert advice in done.stdout and "Training cannot work yet" in done.stderr
 
@@ -103,7 +103,7 @@ def test_what_cannot_be(tmp_path, monkeypatch, args, words):
 def test_a_kernel_that_does_not_start(tmp_path):
     (tmp_path / "ipykernel").mkdir()
     (tmp_path / "ipykernel" / "__init__.py").write_text("raise ImportError('half of it is missing')\n")
-    done = easing_fastai("run", "00", "01", "--out", str(tmp_path / "runs"), PYTHONPATH=f"{tmp_path}{os.pathsep}{REPO}", COLUMNS="400")
+    done = cold_start("-m", "easing_fastai", "run", "00", "01", "--out", str(tmp_path / "runs"), PYTHONPATH=f"{tmp_path}{os.pathsep}{REPO}", COLUMNS="400")
     assert done.returncode == 1 and "Traceback" not in done.stderr and "atexit" not in done.stderr
     assert done.stderr.count("did not start: ImportError: half of it is missing.") == 1
     assert "pip install --force-reinstall ipykernel" in done.stderr

@@ -1,15 +1,11 @@
 "Every chapter with its solutions, from top to bottom, in a place like Google Colab: an installed package, no repository."
-import os
 import re
-import shutil
-import subprocess
-import sys
+import zipfile
 
 import nbformat
 import pytest
-from conftest import REPO, copy_repo, read_only, state, with_solutions, without_privileges
-from test_chapters import nbdev_test
-from test_notebooks import ADDRESS, CHAPTERS
+from conftest import REPO, made_once, read_only, run_notebook, start, state, with_solutions
+from test_notebooks import ADDRESS, CHAPTERS, ids
 from test_package import installed_with
 
 PAGES = [*sorted((REPO / "nbs").glob("[0-9]*_*.ipynb")), REPO / "nbs" / "cheat_sheet.ipynb"]
@@ -31,22 +27,19 @@ EXECUTE = "import sys, nbformat; from easing_fastai.dev.run import execute; exec
 INSTALL = f"install -q git+{ADDRESS}@main"
 
 
-@pytest.fixture(scope="module")
-def colab(tmp_path_factory) -> dict[str, str]:
+@pytest.fixture(scope="session")
+def colab(wheel, tmp_path_factory) -> dict[str, str]:
     "The environment variables of processes that are in such a place."
-    folder = tmp_path_factory.mktemp("colab")
-    pip = [sys.executable, "-m", "pip"]
-    wheel = [*pip, "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(folder), str(copy_repo(folder / "source"))]
-    subprocess.run(wheel, check=True, capture_output=True, text=True)
-    install = [*pip, "install", "-q", "--no-deps", "--target", str(folder / "packages"), *map(str, folder.glob("*.whl"))]
-    subprocess.run(install, check=True, capture_output=True, text=True)
-    for name, text in STAND_INS.items():
-        path = folder / "packages" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text + "\n")
-    config = folder / "ipython" / "profile_default" / "ipython_kernel_config.py"
-    config.parent.mkdir(parents=True)
-    config.write_text("c.IPKernelApp.kernel_class = 'google.colab._kernel.Kernel'\n")
+    def furnish(folder):
+        zipfile.ZipFile(wheel).extractall(folder / "packages")
+        files = {folder / "packages" / name: text for name, text in STAND_INS.items()}
+        config = folder / "ipython" / "profile_default" / "ipython_kernel_config.py"
+        files[config] = "c.IPKernelApp.kernel_class = 'google.colab._kernel.Kernel'"
+        for path, text in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text + "\n")
+
+    folder = made_once("colab", furnish, tmp_path_factory)
     return {"PYTHONPATH": str(folder / "packages"), "IPYTHONDIR": str(folder / "ipython")}
 
 
@@ -60,30 +53,25 @@ def data(digits):
     assert state(digits.parent) == before, "a page has written into the data folder"
 
 
-def test_all_pages_run_there(colab, data, tmp_path):
-    nbs = tmp_path / "content" / "nbs"
-    nbs.mkdir(parents=True)
-    shutil.copy(REPO / "pyproject.toml", nbs.parent)
-    for path in PAGES:
-        nb = with_solutions(path)
-        assert not any(re.search(r"(from|import) nbdev", cell.source) for cell in nb.cells), f"{path.name}: nbdev is not there"
-        nb.cells = [nbformat.v4.new_code_cell(FIRST), *nb.cells, nbformat.v4.new_code_cell(LAST)]
-        nbformat.write(nb, nbs / path.name)
-    before, log = state(nbs.parent), tmp_path / "pip.log"
-    done = nbdev_test(nbs.parent, "--n-workers", "2", "--timing", PIP_LOG=str(log), **colab)
-    assert done.returncode == 0, done.stderr[-6000:]
-    assert log.read_text().splitlines() == [INSTALL] * len(PAGES), "each page installs the package, once"
-    assert state(nbs.parent) == before, "a page has left something in the working folder"
+@pytest.mark.notebook
+@pytest.mark.parametrize("path", PAGES, ids=ids)
+def test_a_page_runs_there(path, colab, data, tmp_path):
+    nb, log = with_solutions(path), tmp_path / "pip.log"
+    assert not any(re.search(r"(from|import) nbdev", cell.source) for cell in nb.cells), "nbdev is not there"
+    nb.cells = [nbformat.v4.new_code_cell(FIRST), *nb.cells, nbformat.v4.new_code_cell(LAST)]
+    run_notebook(nb, path.name, tmp_path / "content", PIP_LOG=str(log), **colab)
+    assert log.read_text().splitlines() == [INSTALL], "it installs the package, once"
 
 
-def test_a_page_runs_in_a_kernel_there(colab, data, tmp_path):
-    "The same with a kernel and a shell of Colab's names, which is slower to start."
-    nb = with_solutions(PAGES[0])
-    nb.cells.append(nbformat.v4.new_code_cell(f"import google.colab._shell, sys\n{LAST}\nassert type(get_ipython()) is google.colab._shell.Shell"))
-    nbformat.write(nb, tmp_path / "page.ipynb")
+@pytest.mark.notebook
+def test_a_kernel_there(colab, data, tmp_path):
+    "The same cell installs in a kernel and a shell of Colab's names."
+    installs = next(cell for cell in nbformat.read(PAGES[0], 4).cells if "google.colab" in cell.source)
+    last = f"import google.colab._shell\n{LAST}\nassert type(get_ipython()) is google.colab._shell.Shell"
+    sources = [installs.source, "from easing_fastai.core import *", "check_environment()", "import sys\n" + last]
+    nbformat.write(nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, sources))), tmp_path / "page.ipynb")
     (tmp_path / "content").mkdir()
-    command = without_privileges([sys.executable, "-c", EXECUTE, str(tmp_path / "page.ipynb"), str(tmp_path / "content")])
-    done = subprocess.run(command, cwd=tmp_path, env={**os.environ, **colab, "PIP_LOG": str(tmp_path / "pip.log")}, capture_output=True, text=True, timeout=600)
+    done = start("-c", EXECUTE, str(tmp_path / "page.ipynb"), str(tmp_path / "content"), PIP_LOG=str(tmp_path / "pip.log"), **colab)
     assert done.returncode == 0, done.stderr[-6000:]
     assert (tmp_path / "pip.log").read_text().splitlines() == [INSTALL]
     assert list((tmp_path / "content").iterdir()) == []
@@ -99,7 +87,7 @@ def test_the_head_of_each_page():
     code = "from easing_fastai.dev import heads as pages; cells = lambda nb: [cell.source for cell in nb.cells]\n" \
            "pages.nbformat.write = lambda nb, path: print(cells(nb) == cells(pages.nbformat.read(path, 4)), path.name)\n" \
            "pages.write_heads()"
-    done = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True)
+    done = start("-c", code, cwd=REPO)
     assert [line.split() for line in done.stdout.splitlines()] == [["True", path.name] for path in PAGES], "run `make export`"
     for path in CHAPTERS:
         words = nbformat.read(path, 4).cells[1].source

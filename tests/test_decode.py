@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from conftest import REPO, start
+from conftest import REPO, cold_start
 
 from easing_fastai.decode import callables, decode, dictionary, hover_texts, pieces_of, signature_of, takers_of, uses
 
@@ -153,7 +153,7 @@ def test_every_parameter_can_be_shown():
 
 def test_fastai_is_imported_only_when_it_is_asked_about():
     code = "import sys; from easing_fastai.decode import decode; print(decode('bs').meaning, 'fastai' in sys.modules)"
-    assert start("-c", code).stdout.strip() == f"{NAMES['bs'].meaning} False"
+    assert cold_start("-c", code).stdout.strip() == f"{NAMES['bs'].meaning} False"
 
 
 @pytest.mark.parametrize("wrong, error, says", [

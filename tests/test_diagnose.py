@@ -15,7 +15,8 @@ import warnings
 from pathlib import Path
 
 import pytest
-from conftest import REPO, start
+from conftest import REPO, cold_start, start
+from PIL import Image
 
 from easing_fastai.diagnose.diagnose import diagnose
 from easing_fastai.diagnose.kind import KINDS
@@ -226,7 +227,7 @@ def test_a_file_that_the_server_does_not_have(names, server, no_proxy, tmp_path,
 def test_torch_and_torchvision_that_do_not_match():
     code = "import torch\ndef broken(file): raise OSError('undefined symbol')\ntorch.ops.load_library = broken\n" \
            "from easing_fastai.diagnose.diagnose import diagnose\nwith diagnose(): import torchvision"
-    done = start("-c", code)
+    done = cold_start("-c", code)
     assert done.returncode == 1 and "Torch and torchvision that do not match" in done.stderr and "pip install --upgrade --force-reinstall torch torchvision" in done.stderr
     assert done.stderr.rstrip().splitlines()[-1].startswith("RuntimeError: operator torchvision::nms does not exist")
 
@@ -296,7 +297,7 @@ def test_after_the_fact(tmp_path):
 
 def test_it_works_where_torch_and_fastai_do_not():
     code = "import sys\nsys.modules.update(torch=None, fastai=None, torchvision=None, fastcore=None)\nfrom easing_fastai.diagnose.diagnose import diagnose\nwith diagnose(): import torch"
-    done = start("-c", code)
+    done = cold_start("-c", code)
     assert done.returncode == 1 and "ModuleNotFoundError" in done.stderr and "Not known here" in done.stderr
 
 

@@ -1,5 +1,5 @@
 "What is imported, and so what it costs to begin: names of packages, not seconds."
-from conftest import start
+from conftest import cold_start
 
 NEW = """
 import sys
@@ -11,7 +11,7 @@ print(*sorted({{name.split('.')[0] for name in set(sys.modules) - before}} - set
 
 
 def new_packages(then: str, before: str = "") -> set[str]:
-    done = start("-c", NEW.format(before=before, then=then))
+    done = cold_start("-c", NEW.format(before=before, then=then))
     assert done.returncode == 0, done.stderr
     return set(done.stdout.split())
 
@@ -25,6 +25,6 @@ def test_the_front_door_adds_little_to_fastai():
 
 def test_help_imports_only_what_draws_it():
     run = "import runpy\nsys.argv = ['easing-fastai', '--help']\ntry: runpy.run_module('easing_fastai', run_name='__main__')\nexcept SystemExit: pass"
-    added = new_packages(f"import io, contextlib\nwith contextlib.redirect_stdout(io.StringIO()):\n    " + run.replace("\n", "\n    "))
+    added = new_packages("import io, contextlib\nwith contextlib.redirect_stdout(io.StringIO()):\n    " + run.replace("\n", "\n    "))
     assert "typer" in added
     assert not added & {"torch", "torchvision", "fastai", "fastcore", "numpy", "pandas", "matplotlib", "PIL", "nbformat", "nbconvert", "nbclient"}

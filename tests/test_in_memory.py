@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import start
+from conftest import cold_start
 from fastai.vision.all import (Adam, Brightness, Callback, CategoryBlock, CropPad, CutMix, DataBlock, DataLoader,
                                DataLoaders, Datasets, FlipItem, GradientAccumulation, GrandparentSplitter, ImageBlock,
                                ImageDataLoaders, Interpretation, IntToFloatTensor, Learner, MaskBlock, MixedPrecision,
@@ -676,6 +676,6 @@ print(page_faults() - before)
                     reason="another library takes care of memory")
 def test_memory_is_used_again():
     "Also where glibc was told to give back what is larger than 128 kB, which is what it begins with."
-    without, reused = (int(start("-c", FAULTS, way, MALLOC_MMAP_THRESHOLD_="131072").stdout)
+    without, reused = (int(cold_start("-c", FAULTS, way, MALLOC_MMAP_THRESHOLD_="131072").stdout)
                        for way in ("as it comes", "reused"))
     assert reused < 10 < without

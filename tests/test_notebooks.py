@@ -4,25 +4,14 @@ import base64
 import json
 import re
 import struct
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from conftest import REPO, copy_repo, start
+from conftest import REPO, SOLUTION, start
 
 NOTEBOOKS = sorted(p for p in (REPO / "nbs").rglob("*.ipynb") if not {"_proc", ".ipynb_checkpoints"} & set(p.parts))
 CHAPTERS = [p for p in NOTEBOOKS if p.parent.name == "nbs" and re.match(r"\d\d_", p.name)]
 ADDRESS = re.search(r'^Repository = "(.+)"', (REPO / "pyproject.toml").read_text(), flags=re.M)[1]
-
-WALK = """\
-path  = mnist_sample()                                      # 01: pictures of threes and sevens
-dls   = ImageDataLoaders.from_folder(path, valid='valid')   # 02: batches of numbers
-learn = vision_learner(dls, backbone(), metrics=accuracy)   # 03, 04: a model and what trains it
-learn.fine_tune(1)                                          # 05: training
-learn.show_results(max_n=6, figsize=(4, 4))                 # 06: what it says about new pictures
-learn.predict(get_image_files(path/'valid')[0])             # 06: and about one"""
-
 
 def read(path: Path) -> dict:
     return json.loads(path.read_text(encoding="utf-8"))
@@ -48,30 +37,28 @@ def ids(path: Path) -> str:
     return path.relative_to(REPO / "nbs").as_posix()
 
 
+def walk(path: Path) -> str:
+    "The six lines that every chapter begins with, as it shows them: its own are marked."
+    found = re.findall(r"```python\n(path  = mnist_sample\(\).*?)\n```", words(path), flags=re.S)
+    assert len(found) == 1, f"{path.name} shows the six lines once"
+    return found[0]
+
+
+WALK = walk(CHAPTERS[0]).replace("◀ ", "")
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=ids)
 every_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=ids)
 
 
-@pytest.fixture(scope="module")
-def copy(tmp_path_factory) -> Path:
-    "The repository once more, exported, cleaned and processed for the site."
-    folder = copy_repo(tmp_path_factory.mktemp("copy") / "easing_fastai")
-    bin = Path(sys.executable).parent
-    for command in ("nbdev-export", "nbdev-clean"):
-        subprocess.run([str(bin / command)], cwd=folder, check=True, capture_output=True)
-    return folder
-
-
-def test_the_library_is_what_the_notebooks_export(copy):
-    made = {p.relative_to(copy): p.read_text() for p in (copy / "easing_fastai").rglob("*.py")}
+def test_the_library_is_what_the_notebooks_export(processed):
+    made = {p.relative_to(processed): p.read_text() for p in (processed / "easing_fastai").rglob("*.py")}
     here = {p.relative_to(REPO): p.read_text() for p in (REPO / "easing_fastai").rglob("*.py")}
     assert made.keys() == here.keys(), "run `make export`"
     assert [str(p) for p in made if made[p] != here[p]] == [], "run `make export`"
 
 
 @every_notebook
-def test_clean(copy, path):
-    assert (copy / path.relative_to(REPO)).read_bytes() == path.read_bytes(), "run `make export`"
+def test_clean(processed, path):
+    assert (processed / path.relative_to(REPO)).read_bytes() == path.read_bytes(), "run `make export`"
 
 
 @every_notebook
@@ -113,31 +100,40 @@ def test_links_between_notebooks(path):
 
 
 @every_chapter
-def test_form_of_a_chapter(path):
-    text, number = words(path), path.name[:2]
-    assert re.match(r"# \S.*\n\n> \S", text), "a title and a one-line summary"
-    blocks = re.findall(r"```python\n(path  = mnist_sample\(\).*?)\n```", text, flags=re.S)
-    assert len(blocks) == 1 and blocks[0].replace("◀ ", "") == WALK, "the six lines, in the words of all chapters"
-    marked = re.findall(r"◀ ([\d, ]+):", blocks[0])
+def test_the_six_lines(path):
+    shown, number = walk(path), path.name[:2]
+    assert shown.replace("◀ ", "") == WALK and len(WALK.splitlines()) == 6, "the same in all chapters"
+    marked = re.findall(r"◀ ([\d, ]+):", shown)
     if any(number in line.split("#")[1].split(":")[0] for line in WALK.splitlines()):
         assert marked and all(number in m for m in marked), "its own line is marked"
-    assert "What you will be able to do after this chapter" in text and "## What you have now" in text
+
+
+@every_chapter
+def test_form_of_a_chapter(path):
+    text = words(path)
+    assert re.match(r"# \S.*\n\n> \S", text), "a title and a one-line summary"
+    assert len(re.findall(r"^## \S", text, flags=re.M)) >= 3, "sections"
     last = source(read(path)["cells"][-1])
     assert re.search(r"\*\*Next\*\*: \[[^\]]+\]\(\w+\.ipynb\)", last), "it ends with a link to the next"
-    assert len(re.findall(r"\*\*[^*\n]*guess[^*\n]*\*\*", text)) >= 2, "the reader commits to a guess, twice at least"
-    assert sum("assert " in source(cell) for cell in code_cells(path)) >= 3
+    assert re.search(r"\*\*[^*\n]*guess[^*\n]*\*\*", text), "the reader commits to a guess"
     assert len(re.findall(r"\w+", text)) < 25 * 220, "25 minutes of reading"
-    assert len(re.findall(r"^\*\*[123]\. .*?<summary>Solution</summary>.*?```python\n.*?assert", text, flags=re.S | re.M)) == 3, "three exercises"
-    assert text.count("<summary>Answer</summary>") == 5, "five questions"
-    labels = [cell for cell in code_cells(path) if "label" in directives(cell)]
-    assert len(labels) == 1 and source(labels[0]).startswith("#| label: key-result")
-    assert len("".join(labels[0]["outputs"][0]["text"]).strip().splitlines()) == 1, "the key result is one line"
-    first = next(cell for cell in code_cells(path) if "print(f'data: " in source(cell))
-    assert "backbone: " in "".join(first["outputs"][0]["text"])
+    solutions = SOLUTION.findall(text)
+    assert solutions and all(re.search(r"```python\n.*?\bassert\b", solution, flags=re.S) for solution in solutions), "exercises"
+    assert "<summary>Answer</summary>" in text, "questions"
+
+
+@every_chapter
+def test_code_of_a_chapter(path):
     installation, *shown = code_cells(path)
     assert "'google.colab'" in source(installation)
+    assert any("assert " in source(cell) for cell in shown)
     for cell in shown:
         assert not {"eval", "hide", "slow", "notest"} & directives(cell), source(cell)
+    labels = [cell for cell in shown if "label" in directives(cell)]
+    assert len(labels) == 1 and source(labels[0]).startswith("#| label: key-result")
+    assert len("".join(labels[0]["outputs"][0]["text"]).strip().splitlines()) == 1, "the key result is one line"
+    first = next(cell for cell in shown if "print(f'data: " in source(cell))
+    assert "backbone: " in "".join(first["outputs"][0]["text"])
 
 
 def test_the_home_page_lists_all_chapters():

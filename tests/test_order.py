@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from test_notebooks import CHAPTERS, WALK, code_cells, every_chapter, source, words
 
-ROWS = list(csv.DictReader(open(Path(__file__).parent / "explained.csv", encoding="utf-8")))
+ROWS = list(csv.DictReader((Path(__file__).parent / "explained.csv").read_text(encoding="utf-8").splitlines()))
 
 
 def sentences(path: Path) -> list[str]:
@@ -25,7 +25,7 @@ def uses(path: Path, row: dict) -> list[str]:
     if row["kind"] == "concept":
         return [s for s in sentences(path) if re.search(rf"\b{name}", re.sub(r"`[^`]*`", "", s), flags=re.I)]
     prose = [s for s in sentences(path) if re.search(rf"`[^`]*\b{name}\b[^`]*`", s)]
-    lines = [line for cell in code_cells(path) for line in source(cell).splitlines()
+    lines = [line for cell in code_cells(path) for line in re.sub(r"^from \S+", "", source(cell), flags=re.M).splitlines()
              if re.search(rf"(?<![\w'\"-]){name}(?![\w'\"-])", line.split("#")[0])]
     return prose + lines
 
@@ -44,6 +44,8 @@ def test_explained_before_use(row):
 
 
 def test_the_table_is_in_order():
+    chapters = [row["chapter"] for row in ROWS]
+    assert chapters == sorted(chapters) and set(chapters) <= {path.name[:2] for path in CHAPTERS}
     assert len({row["name"] for row in ROWS}) == len(ROWS) and {row["kind"] for row in ROWS} == {"name", "concept", "walk"}
 
 

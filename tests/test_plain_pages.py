@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import REPO, start
+from conftest import REPO, cold_start
 
 PLAIN = sorted(p for p in (REPO / "easing_fastai" / "plain").glob("*.py") if p.name != "__init__.py")
 TWINS = [path for path in PLAIN if path.stem not in ("prove", "narrow_resnet")]
@@ -55,7 +55,7 @@ def test_all_twins_run_without_fastai(few_digits):
     public = {name for path in TWINS for name in re.findall(r"^def (plain_\w+)", path.read_text(encoding="utf-8"), flags=re.M)}
     assert {path.stem for path in PLAIN} == set(re.findall(r"plain\.(\w+) import", WITHOUT_FASTAI))
     assert all(f"{name}(" in WITHOUT_FASTAI or f"{name}," in WITHOUT_FASTAI for name in public) and len(public) > 12
-    done = start("-c", WITHOUT_FASTAI, str(few_digits))
+    done = cold_start("-c", WITHOUT_FASTAI, str(few_digits))
     assert done.stdout.splitlines() == ["['3', '7'] 6 3", "3 True", "every one of 2 numbers is equal to the last bit", "True 9",
                                         "True", "set()"], done.stderr
 
@@ -111,5 +111,5 @@ print('proven on', torch_core.default_device())
     *(pytest.param(page, "digits", marks=pytest.mark.prove) for page in ("02b_plain_dataloaders", "02c_plain_augmentation", "06b_plain_predict"))])
 def test_the_proofs_are_on_the_cpu_wherever_fastai_would_compute(page, data, request):
     "A page's cells, up to its last proof."
-    done = start("-c", OTHER_DEVICE, str(REPO / "nbs" / f"{page}.ipynb"), str(request.getfixturevalue(data)))
+    done = cold_start("-c", OTHER_DEVICE, str(REPO / "nbs" / f"{page}.ipynb"), str(request.getfixturevalue(data)))
     assert done.stdout.endswith("proven on cpu\n") and "equal to the last bit" in done.stdout, done.stderr[-3000:]

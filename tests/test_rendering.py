@@ -8,7 +8,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from conftest import REPO
+from conftest import REPO, made_once
 from test_notebooks import ADDRESS, code_cells, every_notebook, ids, read, source, words
 
 NUMBERED = sorted((REPO / "nbs").glob("[0-9]*_*.ipynb"))  # what `easing-fastai run` runs
@@ -30,7 +30,7 @@ def site_of_kept_outputs(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
-    return site_of_kept_outputs(tmp_path_factory.mktemp("site"))
+    return made_once("kept", site_of_kept_outputs, tmp_path_factory)
 
 
 class Elements(HTMLParser):

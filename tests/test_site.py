@@ -12,8 +12,7 @@ import nbformat
 import pypandoc
 import pytest
 import yaml
-from conftest import REPO, copy_repo, start
-from test_browser import browser  # noqa: F401
+from conftest import REPO, start
 from test_notebooks import ADDRESS, NOTEBOOKS, ids, words
 
 SITE = ADDRESS.replace("https://github.com/easing-fastai", "https://easing-fastai.github.io") + "/"
@@ -33,27 +32,23 @@ def parts(block: object) -> list[dict]:
 
 
 @pytest.fixture(scope="module")
-def processed(tmp_path_factory) -> Path:
-    "The notebooks as nbdev hands them to Quarto."
-    folder = copy_repo(tmp_path_factory.mktemp("site") / "easing_fastai")
-    done = start("-c", "from nbdev.serve import proc_nbs; proc_nbs(n_workers=2)", cwd=folder, PYTHONPATH=str(folder))
-    assert done.returncode == 0 and "Error" not in done.stderr, done.stderr
-    return folder / "_proc"
+def proc(processed) -> Path:
+    return processed / "_proc"
 
 
 @pytest.fixture(scope="module")
-def pages(processed) -> dict[str, nbformat.NotebookNode]:
+def pages(proc) -> dict[str, nbformat.NotebookNode]:
     "The processed notebooks by the file that Quarto makes of them, as api/decode.html."
     found = {}
-    for path in processed.rglob("*.ipynb"):
+    for path in proc.rglob("*.ipynb"):
         nb = nbformat.read(path, as_version=4)
         named = re.search(r"^output-file: (.+)$", nb.cells[0].source, flags=re.M) if nb.cells[0].cell_type == "raw" else None
-        found[(path.relative_to(processed).parent / (named[1] if named else f"{path.stem}.html")).as_posix()] = nb
+        found[(path.relative_to(proc).parent / (named[1] if named else f"{path.stem}.html")).as_posix()] = nb
     return found
 
 
-def test_every_notebook_becomes_a_page(processed, pages):
-    assert {p.relative_to(processed) for p in processed.rglob("*.ipynb")} == {p.relative_to(REPO / "nbs") for p in NOTEBOOKS}
+def test_every_notebook_becomes_a_page(proc, pages):
+    assert {p.relative_to(proc) for p in proc.rglob("*.ipynb")} == {p.relative_to(REPO / "nbs") for p in NOTEBOOKS}
     assert len(pages) == len(NOTEBOOKS) and {"index.html", "mnist.html", "plain_dataloaders.html", "api/core.html"} <= pages.keys()
     for name, nb in pages.items():
         assert nb.cells[0].cell_type == "raw" and yaml.safe_load(nb.cells[0].source.strip("-\n"))["title"], name
@@ -68,17 +63,17 @@ def in_sidebar(entries: list | str) -> list[str]:
     return [e for e in entries if isinstance(e, str)] + sum(found, [])
 
 
-def test_the_configuration(processed):
+def test_the_configuration(proc):
     config = yaml.safe_load((REPO / "_quarto.yml").read_text())
     assert (REPO / "nbs" / "_quarto.yml").is_symlink() and config["lang"].startswith("en")
     website, html = config["website"], config["format"]["html"]
     named = [website["favicon"], website["image"], html["css"], *config["filters"], *config["project"]["resources"],
              *html["theme"]["light"], *html["theme"]["dark"]]
     listed = in_sidebar(website["sidebar"]["contents"])
-    assert all((processed / file).is_file() for file in named), named
-    assert all(list(processed.glob(pattern)) for pattern in listed), listed
-    shown = {path for pattern in listed for path in processed.glob(pattern)}
-    assert shown == set(processed.rglob("*.ipynb")), "every page is in the sidebar"
+    assert all((proc / file).is_file() for file in named), named
+    assert all(list(proc.glob(pattern)) for pattern in listed), listed
+    shown = {path for pattern in listed for path in proc.glob(pattern)}
+    assert shown == set(proc.rglob("*.ipynb")), "every page is in the sidebar"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=ids)
@@ -124,7 +119,7 @@ def test_names_in_where_next_exist():
     names = {}
     exec("from fastai.vision.all import *", names)
     code = re.findall(r"`(\w+)\(([\w.]+)\)`|`([\w.]+)\?\?`", words(REPO / "nbs" / "where_next.ipynb"))
-    assert len(code) == 2
+    assert code
     for name in filter(None, sum(code, ())):
         eval(name, names)
 

@@ -8,6 +8,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/dev/outputs.html.md"""
 __all__ = ['notebooks', 'tidy', 'keep_outputs']
 
 # %% ../../nbs/dev/03_outputs.ipynb #cell-002
+import os
 from pathlib import Path
 
 # %% ../../nbs/dev/03_outputs.ipynb #cell-003
@@ -30,7 +31,9 @@ def tidy(
     output: nbformat.NotebookNode # of a cell; changed in place
 ):
     "Takes from an output what would differ on another machine, and what is there twice."
-    def clean(text): return text.replace(str(Path.home()), '~').replace('.py#LNone', '.py')
+    def clean(text):
+        if fastai := os.environ.get('FASTAI_HOME'): text = text.replace(fastai, '~/.fastai')
+        return text.replace(str(Path.home()), '~').replace('.py#LNone', '.py')
     data = output.get('data', {})
     if 'execution_count' in output: output.execution_count = None
     if 'text/html' in data: data.pop('text/markdown', None) # the same table once more
