@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 from conftest import REPO, cold_start, start
-from PIL import Image
 
 from easing_fastai.diagnose.diagnose import diagnose
 from easing_fastai.diagnose.kind import KINDS
