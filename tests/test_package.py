@@ -118,8 +118,8 @@ def imports(file: Path) -> set[str]:
     return {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"easing_fastai"}
 
 
-# Outside of dev, what asks Jupyter something, shows something in a notebook, or is one of several processes.
-NEEDS_LAB = {"IPython", "jupyter_client", "accelerate"}
+# Outside of dev: what asks Jupyter something, shows something in a notebook, runs chapters, or is one of several processes.
+NEEDS_LAB = {"IPython", "jupyter_client", "nbformat", "accelerate"}
 
 
 def test_what_is_imported_gets_installed():

@@ -142,7 +142,7 @@ def run_chapter(
     try: execute(nb, folder, on_cell)
     except CellExecutionError as e: failed = dict(error=f'{e.ename}: {e.evalue}'.splitlines()[0])
     except CellTimeoutError: failed = dict(error='a cell took longer than ten minutes')
-    except DeadKernelError: failed = dict(error='the Python that ran it was killed; often that means: not enough memory')
+    except DeadKernelError: failed = dict(error='the Python that ran it was killed; often memory was not enough')
     if failed:
         ran = [c for c in nb.cells if c.cell_type == 'code' and 'execution' in c.metadata]
         failed['cell'] = split_directives(ran[-1].source)[1] if ran else ''
@@ -173,5 +173,6 @@ def write_pages(
     titles = {run.name: run.title or run.name for run in runs}
     for run in runs:
         nb = nbformat.read(folder/f'{run.name}.ipynb', as_version=4)
-        with whole_file(folder/f'{run.name}.html') as file: file.write_text(page(nb, run.name, titles), encoding='utf-8')
+        text = page(nb, run.name, titles)
+        with whole_file(folder/f'{run.name}.html') as file: file.write_text(text, encoding='utf-8')
     with whole_file(folder/'index.html') as file: file.write_text(index_page(runs, setup), encoding='utf-8')

@@ -32,7 +32,8 @@ def only_imports(
     "True for a cell that only imports names one by one: what readers need to see are the imports with a star."
     try: statements = ast.parse(code).body
     except SyntaxError: return False # a cell with a command of IPython
-    return bool(statements) and all(isinstance(s, ast.Import|ast.ImportFrom) and s.names[0].name != '*' for s in statements)
+    return bool(statements) and all(isinstance(s, ast.Import|ast.ImportFrom) and s.names[0].name != '*'
+                                    for s in statements)
 
 class taught_once(Processor):
     "Leaves out the signature of a function whose source the page shows anyway; folds imports."
