@@ -6,9 +6,9 @@ import re
 from setuptools import find_packages, setup
 
 here = Path(__file__).parent
-settings = ConfigParser(delimiters=["="], interpolation=None)
-settings.read(here / "settings.ini", encoding="utf-8")
-config = settings["DEFAULT"]
+settings = ConfigParser(delimiters=['='], interpolation=None)
+settings.read(here / 'settings.ini', encoding='utf-8')
+config = settings['DEFAULT']
 
 
 def lines(field: str) -> list[str]:
@@ -16,31 +16,31 @@ def lines(field: str) -> list[str]:
     return [line.strip() for line in config[field].splitlines() if line.strip()]
 
 
-version = re.search(r'__version__ = "(.+)"', (here / "easing_fastai" / "__init__.py").read_text(encoding="utf-8"))[1]
-lab, dev = lines("lab_requirements"), lines("dev_requirements")
-pythons = [f"Programming Language :: Python :: 3.{minor}" for minor in range(11, 15)]
+version = re.search(r'__version__ = "(.+)"', (here / 'easing_fastai' / '__init__.py').read_text(encoding='utf-8'))[1]
+lab, dev = lines('lab_requirements'), lines('dev_requirements')
+pythons = [f'Programming Language :: Python :: 3.{minor}' for minor in range(11, 15)]
 
 setup(
     version=version,
-    author=config["author"],
-    license_expression=config["license"],
-    keywords=config["keywords"].split(),
+    author=config['author'],
+    license_expression=config['license'],
+    keywords=config['keywords'].split(),
     python_requires=f">={config['min_python']}",
     classifiers=[
         f"Development Status :: {config['status']}",
         f"Intended Audience :: {config['audience']}",
         *pythons,
     ],
-    install_requires=lines("requirements"),
-    extras_require={"lab": lab, "dev": dev + lab},
+    install_requires=lines('requirements'),
+    extras_require={'lab': lab, 'dev': dev + lab},
     entry_points={
-        "console_scripts": lines("console_scripts"),
-        "nbdev": ["easing_fastai = easing_fastai._modidx:d"],  # so that other nbdev projects can link to our pages
+        'console_scripts': lines('console_scripts'),
+        'nbdev': ['easing_fastai = easing_fastai._modidx:d'],  # so that other nbdev projects can link to our pages
     },
-    long_description=(here / "README.md").read_text(encoding="utf-8"),
-    long_description_content_type="text/markdown",
+    long_description=(here / 'README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
     # The notebooks travel with the package, so that `easing-fastai run` works without a clone.
-    packages=[*find_packages(include=["easing_fastai*"]), "easing_fastai.nbs"],
-    package_dir={"easing_fastai.nbs": "nbs"},
-    package_data={"easing_fastai": ["data/*"], "easing_fastai.nbs": ["*.ipynb"]},
+    packages=[*find_packages(include=['easing_fastai*']), 'easing_fastai.nbs'],
+    package_dir={'easing_fastai.nbs': 'nbs'},
+    package_data={'easing_fastai': ['data/*'], 'easing_fastai.nbs': ['*.ipynb']},
 )

@@ -19,10 +19,10 @@ from filelock import FileLock
 REPO = Path(__file__).parent.parent
 
 # Before anything imports fastai or torch: tests see neither the user's data nor the network.
-HOME = Path(tempfile.mkdtemp(prefix="easing-fastai-tests-"))
-REAL_HOME = os.environ.get("FASTAI_HOME")
-os.environ.update(FASTAI_HOME=str(HOME / "fastai"), TORCH_HOME=str(HOME / "torch"), EASING_FASTAI_OFFLINE="1",
-                  MPLBACKEND="agg", PYTHONWARNINGS="ignore:`torch.jit.script` is deprecated:FutureWarning")
+HOME = Path(tempfile.mkdtemp(prefix='easing-fastai-tests-'))
+REAL_HOME = os.environ.get('FASTAI_HOME')
+os.environ.update(FASTAI_HOME=str(HOME / 'fastai'), TORCH_HOME=str(HOME / 'torch'), EASING_FASTAI_OFFLINE='1',
+                  MPLBACKEND='agg', PYTHONWARNINGS='ignore:`torch.jit.script` is deprecated:FutureWarning')
 
 
 # What a shell starts in the background ignores Ctrl-C, and so do its children; some tests press it.
@@ -48,18 +48,18 @@ class Warm:
         self.python, self.made = None, 0
 
     def __call__(self, *args: str, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess:
-        if sys.platform != "linux" or args[0] not in ("-c", "-m"):
+        if sys.platform != 'linux' or args[0] not in ('-c', '-m'):
             return cold_start(*args, cwd=cwd, **env)
         if not self.python:
-            command = without_privileges([sys.executable, str(REPO / "tests" / "warm.py")])
+            command = without_privileges([sys.executable, str(REPO / 'tests' / 'warm.py')])
             self.python = subprocess.Popen(command, cwd=HOME, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.made += 1
-        out, err = HOME / f"{self.made}.out", HOME / f"{self.made}.err"
-        program = {"args": args, "cwd": str(cwd or HOME), "env": {**os.environ, **env}, "out": str(out), "err": str(err)}
-        self.python.stdin.write(json.dumps(program) + "\n")
+        out, err = HOME / f'{self.made}.out', HOME / f'{self.made}.err'
+        program = {'args': args, 'cwd': str(cwd or HOME), 'env': {**os.environ, **env}, 'out': str(out), 'err': str(err)}
+        self.python.stdin.write(json.dumps(program) + '\n')
         self.python.stdin.flush()
         code = int(self.python.stdout.readline())
-        return subprocess.CompletedProcess(args, code, *(file.read_text(encoding="utf-8") for file in (out, err)))
+        return subprocess.CompletedProcess(args, code, *(file.read_text(encoding='utf-8') for file in (out, err)))
 
     def end(self):
         if self.python:
@@ -69,7 +69,7 @@ class Warm:
 start = Warm()
 
 
-SOLUTION = re.compile(r"<details>\n<summary>Solution</summary>.*?</details>", flags=re.S)
+SOLUTION = re.compile(r'<details>\n<summary>Solution</summary>.*?</details>', flags=re.S)
 
 
 def with_solutions(path: Path) -> nbformat.NotebookNode:
@@ -78,8 +78,8 @@ def with_solutions(path: Path) -> nbformat.NotebookNode:
     cells = []
     for cell in nb.cells:
         cells.append(cell)
-        if cell.cell_type == "markdown":
-            blocks = [code for solution in SOLUTION.findall(cell.source) for code in re.findall(r"```python\n(.*?)```", solution, flags=re.S)]
+        if cell.cell_type == 'markdown':
+            blocks = [code for solution in SOLUTION.findall(cell.source) for code in re.findall(r'```python\n(.*?)```', solution, flags=re.S)]
             cells += [nbformat.v4.new_code_cell(code) for code in blocks]
     nb.cells = cells
     return nb
@@ -87,46 +87,46 @@ def with_solutions(path: Path) -> nbformat.NotebookNode:
 
 def state(folder: Path) -> dict[str, str]:
     "Every file below a folder with its time and content."
-    return {str(p.relative_to(folder)): f"{p.stat().st_mtime_ns} {hashlib.md5(p.read_bytes()).hexdigest()}"
-            for p in sorted(folder.rglob("*")) if p.is_file()}
+    return {str(p.relative_to(folder)): f'{p.stat().st_mtime_ns} {hashlib.md5(p.read_bytes()).hexdigest()}'
+            for p in sorted(folder.rglob('*')) if p.is_file()}
 
 
 def read_only(folder: Path, on: bool):
     "Takes the right to write from a folder and all in it, or gives it back."
-    for path in (folder, *folder.rglob("*")):
+    for path in (folder, *folder.rglob('*')):
         path.chmod(path.stat().st_mode & ~0o222 if on else path.stat().st_mode | 0o200)
 
 
 def without_privileges(command: list[str]) -> list[str]:
     "For root, read-only means nothing; so root gives up the privilege that makes it so, where that can be done."
-    if hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("setpriv"):
-        return ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search", *command]
+    if hasattr(os, 'geteuid') and os.geteuid() == 0 and shutil.which('setpriv'):
+        return ['setpriv', '--bounding-set=-dac_override,-dac_read_search', '--inh-caps=-dac_override,-dac_read_search', *command]
     return command
 
 
 def copy_repo(folder: Path) -> Path:
     "The repository once more, without what was built or installed in it."
-    skip = shutil.ignore_patterns(".git", ".venv", "_proc", "_docs", "__pycache__", "easing-fastai-runs", "*.egg-info", "build", "dist")
+    skip = shutil.ignore_patterns('.git', '.venv', '_proc', '_docs', '__pycache__', 'easing-fastai-runs', '*.egg-info', 'build', 'dist')
     return shutil.copytree(REPO, folder, symlinks=True, ignore=skip)
 
 
 def run_notebook(nb: nbformat.NotebookNode, name: str, folder: Path, **env: str):
     "Executes a notebook as `nbdev-test` does, alone in a folder; it has to come to its end, and to leave nothing there."
-    path = folder / "nbs" / name
+    path = folder / 'nbs' / name
     path.parent.mkdir(parents=True)
-    shutil.copy(REPO / "pyproject.toml", folder)
+    shutil.copy(REPO / 'pyproject.toml', folder)
     nbformat.write(nb, path)
     before = state(folder)
-    done = start("-c", "import sys; from nbdev.test import nbdev_test; nbdev_test(sys.argv[1], n_workers=0)", str(path), cwd=folder, **env)
+    done = start('-c', 'import sys; from nbdev.test import nbdev_test; nbdev_test(sys.argv[1], n_workers=0)', str(path), cwd=folder, **env)
     assert done.returncode == 0, done.stderr[-6000:]
-    assert state(folder) == before, "it has left something in its folder"
+    assert state(folder) == before, 'it has left something in its folder'
 
 
 def made_once(name: str, make, tmp_path_factory) -> Path:
     "A folder that `make` fills, once for all the processes that run tests."
     shared = tmp_path_factory.getbasetemp()
-    folder = (shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared) / name
-    with FileLock(f"{folder}.lock"):
+    folder = (shared.parent if 'PYTEST_XDIST_WORKER' in os.environ else shared) / name
+    with FileLock(f'{folder}.lock'):
         if not folder.exists():
             unfinished = Path(tempfile.mkdtemp(dir=folder.parent))
             make(unfinished)
@@ -136,7 +136,7 @@ def made_once(name: str, make, tmp_path_factory) -> Path:
 
 def easing_fastai(*args: str, **kwargs) -> subprocess.CompletedProcess:
     "Runs the command line as a process of its own."
-    return start("-m", "easing_fastai", *args, **kwargs)
+    return start('-m', 'easing_fastai', *args, **kwargs)
 
 
 def command(*args) -> tuple[int, str]:
@@ -146,24 +146,24 @@ def command(*args) -> tuple[int, str]:
 
     from easing_fastai.cli import app
 
-    with patch("easing_fastai.cli.console", Console(width=200)):  # tables of that width
-        done = CliRunner().invoke(app, list(map(str, args)), env={"COLUMNS": "200"}, catch_exceptions=False)
-    return done.exit_code, " ".join(done.output.split())
+    with patch('easing_fastai.cli.console', Console(width=200)):  # tables of that width
+        done = CliRunner().invoke(app, list(map(str, args)), env={'COLUMNS': '200'}, catch_exceptions=False)
+    return done.exit_code, ' '.join(done.output.split())
 
 
 # Each file of tests is run by one process, which keeps what the file has prepared; the files that take longest begin.
 # Notebooks are run one by one, by whichever process is free; so they fill up the end.
-LONG = ["test_training", "test_in_memory", "test_unpack", "test_diagnose", "test_cli", "test_package", "test_browser"]
+LONG = ['test_training', 'test_in_memory', 'test_unpack', 'test_diagnose', 'test_cli', 'test_package', 'test_browser']
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]):
     def place(item: pytest.Item) -> tuple:
         name = item.path.stem
-        return "notebook" in item.keywords, LONG.index(name) if name in LONG else len(LONG), name
+        return 'notebook' in item.keywords, LONG.index(name) if name in LONG else len(LONG), name
 
     items.sort(key=place)
     for item in items:
-        if "notebook" not in item.keywords:
+        if 'notebook' not in item.keywords:
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
@@ -173,15 +173,15 @@ def no_opener_from_before():
     urllib.request.install_opener(None)
 
 
-MACOS = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", MACOS))), None)
+MACOS = '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome'
+CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome', MACOS))), None)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope='module')
 def browser():
     if not CHROMIUM:
-        message = "no Chromium or Chrome on this machine: `apt install chromium` (Debian), `snap install chromium` (Ubuntu)"
-        pytest.fail(message) if os.environ.get("EASING_FASTAI_BROWSER") == "required" else pytest.skip(message)
+        message = 'no Chromium or Chrome on this machine: `apt install chromium` (Debian), `snap install chromium` (Ubuntu)'
+        pytest.fail(message) if os.environ.get('EASING_FASTAI_BROWSER') == 'required' else pytest.skip(message)
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
@@ -190,33 +190,33 @@ def browser():
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope='session')
 def wheel(tmp_path_factory) -> Path:
     "The wheel, made of the sdist, as it is published."
     def build(folder: Path):
-        copy_repo(folder / "source")
-        command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(folder / "source")]
+        copy_repo(folder / 'source')
+        command = [sys.executable, '-m', 'build', '--no-isolation', '--outdir', str(folder), str(folder / 'source')]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
-    wheel, = made_once("wheel", build, tmp_path_factory).glob("*.whl")
+    wheel, = made_once('wheel', build, tmp_path_factory).glob('*.whl')
     return wheel
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope='session')
 def processed(tmp_path_factory) -> Path:
     "The repository once more: exported, cleaned, and in _proc the notebooks as nbdev hands them to Quarto."
     def process(folder: Path):
-        copy = copy_repo(folder / "easing_fastai")
-        code = "from nbdev.doclinks import nbdev_export; from nbdev.clean import nbdev_clean; from nbdev.serve import proc_nbs\n" \
-               "nbdev_export(); nbdev_clean(); proc_nbs(n_workers=2)"
-        done = start("-c", code, cwd=copy, PYTHONPATH=str(copy))
-        assert done.returncode == 0 and "Error" not in done.stderr, done.stderr
+        copy = copy_repo(folder / 'easing_fastai')
+        code = 'from nbdev.doclinks import nbdev_export; from nbdev.clean import nbdev_clean; from nbdev.serve import proc_nbs\n' \
+               'nbdev_export(); nbdev_clean(); proc_nbs(n_workers=2)'
+        done = start('-c', code, cwd=copy, PYTHONPATH=str(copy))
+        assert done.returncode == 0 and 'Error' not in done.stderr, done.stderr
 
-    return made_once("processed", process, tmp_path_factory) / "easing_fastai"
+    return made_once('processed', process, tmp_path_factory) / 'easing_fastai'
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope='session')
 def digits() -> Path:
     "The offline digits, in the data folder of the tests."
     from easing_fastai.assets.datasets import mnist_sample
@@ -224,12 +224,12 @@ def digits() -> Path:
     return mnist_sample()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope='session')
 def few_digits(digits, tmp_path_factory) -> Path:
     "200 of the offline digits, with a last batch that is not full."
-    folder = tmp_path_factory.mktemp("few") / "few_digits"
-    for part, every in (("train", 11), ("valid", 3)):
-        for file in sorted((digits / part).rglob("*.png"))[::every]:
+    folder = tmp_path_factory.mktemp('few') / 'few_digits'
+    for part, every in (('train', 11), ('valid', 3)):
+        for file in sorted((digits / part).rglob('*.png'))[::every]:
             place = folder / file.relative_to(digits)
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, place)

@@ -5,13 +5,13 @@ from pathlib import Path
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
-WHERE = {"sky": ("china.jpg", (330, 0, 640, 130)), "temple": ("china.jpg", (90, 120, 330, 330)), "flower": ("flower.jpg", (190, 100, 430, 340))}
+WHERE = {'sky': ('china.jpg', (330, 0, 640, 130)), 'temple': ('china.jpg', (90, 120, 330, 330)), 'flower': ('flower.jpg', (190, 100, 430, 340))}
 
 
 def cuttings(label: str, n: int, seed: int = 0) -> list[Image.Image]:
     "Square pieces of one thing on a photograph."
     name, (left, top, right, bottom) = WHERE[label]
-    photo, rng, pieces = Image.fromarray(load_sample_image(name)), random.Random(f"{label} {seed}"), []
+    photo, rng, pieces = Image.fromarray(load_sample_image(name)), random.Random(f'{label} {seed}'), []
     for _ in range(n):
         side = rng.choice((32, 40, 48))
         x, y = rng.randint(left, right - side), rng.randint(top, bottom - side)
@@ -24,7 +24,7 @@ def class_folders(path: Path, n: int = 20, seed: int = 0) -> Path:
     for label in WHERE:
         (path / label).mkdir(parents=True)
         for i, piece in enumerate(cuttings(label, n, seed)):
-            piece.save(path / label / f"{i:02d}.jpg")
+            piece.save(path / label / f'{i:02d}.jpg')
     return path
 
 
@@ -33,5 +33,5 @@ def names(path: Path, n: int = 6) -> Path:
     path.mkdir(parents=True)
     for label in WHERE:
         for i, piece in enumerate(cuttings(label, n)):
-            piece.save(path / f"{label} ({i}).png")
+            piece.save(path / f'{label} ({i}).png')
     return path

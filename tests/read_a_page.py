@@ -5,12 +5,13 @@ with all that IPython puts around it; what follows it in the page is the next ce
 import ast
 import json
 import sys
+from pathlib import Path
 import textwrap
 import warnings
 
 from IPython.core.interactiveshell import InteractiveShell
 
-warnings.simplefilter("ignore")
+warnings.simplefilter('ignore')
 shell = InteractiveShell.instance()
 shell._showtraceback = lambda *args, **kwargs: None
 
@@ -23,37 +24,37 @@ def run(source: str) -> Exception | None:
 def parts(source: str) -> tuple[str, str, str] | None:
     "What stands before the program that is meant to fail, the program, and what follows; None if there is none."
     lines = source.splitlines()
-    for node in [] if source.startswith("#|") else ast.parse(source).body:
-        if isinstance(node, ast.With) and ast.unparse(node.items[0]).startswith("expect_error"):
+    for node in [] if source.startswith('#|') else ast.parse(source).body:
+        if isinstance(node, ast.With) and ast.unparse(node.items[0]).startswith('expect_error'):
             first = node.body[0]
             body = [lines[first.lineno - 1][first.col_offset:] if first.lineno == node.lineno else lines[first.lineno - 1]] + lines[first.lineno:node.end_lineno]
-            return "\n".join(lines[:node.lineno - 1]), textwrap.dedent("\n".join(body)), "\n".join(lines[node.end_lineno:])
+            return '\n'.join(lines[:node.lineno - 1]), textwrap.dedent('\n'.join(body)), '\n'.join(lines[node.end_lineno:])
     return None
 
 
 seen = set()
-for cell in json.load(open(sys.argv[1], encoding="utf-8"))["cells"]:
-    source = "".join(cell["source"])
-    if cell["cell_type"] != "code" or source.startswith("#| default_exp"):
+for cell in json.loads(Path(sys.argv[1]).read_text(encoding='utf-8'))['cells']:
+    source = ''.join(cell['source'])
+    if cell['cell_type'] != 'code' or source.startswith('#| default_exp'):
         continue
     if (found := parts(source)) is None:
-        assert (error := run(source)) is None, f"{source}\n{error!r}"
+        assert (error := run(source)) is None, f'{source}\n{error!r}'
         continue
     before, program, after = found
-    assert (error := run(before)) is None, f"{before}\n{error!r}"
-    assert run(program) is not None, f"no error came:\n{program}"
-    assert (error := run("answer = diagnose()")) is None, f"diagnose failed: {error!r}\n{program}"
-    answer = shell.user_ns["answer"]
+    assert (error := run(before)) is None, f'{before}\n{error!r}'
+    assert run(program) is not None, f'no error came:\n{program}'
+    assert (error := run('answer = diagnose()')) is None, f'diagnose failed: {error!r}\n{program}'
+    answer = shell.user_ns['answer']
     names = [kind.name for kind in answer.kinds]
-    assert len(names) == 1 and not answer.notes, f"one kind should recognise it, not {names}:\n{program}\n{answer}"
+    assert len(names) == 1 and not answer.notes, f'one kind should recognise it, not {names}:\n{program}\n{answer}'
     assert all(answer.facts.values()) and (answer.fix or answer.advice), answer
-    assert answer.lines and answer.lines[0][0].startswith("Cell In["), answer
+    assert answer.lines and answer.lines[0][0].startswith('Cell In['), answer
     for text in (str(answer), answer._repr_html_()):
         assert answer.kind.link in text and answer.error.__class__.__name__ in text
     seen |= set(names)
-    assert (error := run(after)) is None, f"{after}\n{error!r}\n{answer}"
+    assert (error := run(after)) is None, f'{after}\n{error!r}\n{answer}'
 
-kinds = shell.user_ns["diagnose"].__init__.__globals__["KINDS"].values()
-of_this_page = {kind.name for kind in kinds if kind.look.__module__ == "__main__"}
-assert of_this_page == seen, f"not provoked: {of_this_page - seen}; of another page: {seen - of_this_page}"
-print(len(seen), "kinds")
+kinds = shell.user_ns['diagnose'].__init__.__globals__['KINDS'].values()
+of_this_page = {kind.name for kind in kinds if kind.look.__module__ == '__main__'}
+assert of_this_page == seen, f'not provoked: {of_this_page - seen}; of another page: {seen - of_this_page}'
+print(len(seen), 'kinds')

@@ -17,29 +17,29 @@ from easing_fastai.assets import datasets, network
 from easing_fastai.assets.machine import backbone_finding, data_finding
 from easing_fastai.assets.network import AssetError
 
-FEW = {"train/3": 2, "train/7": 2, "valid/3": 1, "valid/7": 1}
+FEW = {'train/3': 2, 'train/7': 2, 'valid/3': 1, 'valid/7': 1}
 
 
 @pytest.fixture
 def data(tmp_path, monkeypatch) -> Path:
     "An empty data folder; MNIST_SAMPLE counts as whole with six images; the network is allowed."
-    monkeypatch.setattr(datasets, "data_folder", lambda: tmp_path)
-    monkeypatch.setitem(datasets.N_IMAGES, "mnist_sample", FEW)
-    monkeypatch.setattr(network, "TIMEOUT", 1)
-    monkeypatch.setenv("EASING_FASTAI_OFFLINE", "0")
+    monkeypatch.setattr(datasets, 'data_folder', lambda: tmp_path)
+    monkeypatch.setitem(datasets.N_IMAGES, 'mnist_sample', FEW)
+    monkeypatch.setattr(network, 'TIMEOUT', 1)
+    monkeypatch.setenv('EASING_FASTAI_OFFLINE', '0')
     return tmp_path
 
 
 def archive(folder: Path, counts: dict = FEW) -> bytes:
     "A small stand-in for mnist_sample.tgz."
     for name, n in counts.items():
-        (folder / "mnist_sample" / name).mkdir(parents=True)
+        (folder / 'mnist_sample' / name).mkdir(parents=True)
         for i in range(n):
-            (folder / "mnist_sample" / name / f"{i}.png").write_bytes(b"an image" + datasets.PNG_END)
-    (folder / "mnist_sample" / "labels.csv").write_text("name,label\n" + "an image,0\n" * sum(counts.values()))
-    with tarfile.open(folder / "a.tgz", "w:gz") as tar:
-        tar.add(folder / "mnist_sample", "mnist_sample")
-    return (folder / "a.tgz").read_bytes()
+            (folder / 'mnist_sample' / name / f'{i}.png').write_bytes(b'an image' + datasets.PNG_END)
+    (folder / 'mnist_sample' / 'labels.csv').write_text('name,label\n' + 'an image,0\n' * sum(counts.values()))
+    with tarfile.open(folder / 'a.tgz', 'w:gz') as tar:
+        tar.add(folder / 'mnist_sample', 'mnist_sample')
+    return (folder / 'a.tgz').read_bytes()
 
 
 @pytest.fixture
@@ -53,16 +53,16 @@ def server():
                 self.send_error(httpd.answer)
             else:
                 self.send_response(200)
-                self.send_header("Content-Length", str(len(httpd.answer)))
+                self.send_header('Content-Length', str(len(httpd.answer)))
                 self.end_headers()
                 self.wfile.write(httpd.answer)
 
         def log_message(self, *args):
             pass
 
-    httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    httpd = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
     httpd.daemon_threads = True
-    httpd.url = f"http://127.0.0.1:{httpd.server_port}/mnist_sample.tgz"
+    httpd.url = f'http://127.0.0.1:{httpd.server_port}/mnist_sample.tgz'
     threading.Thread(target=httpd.serve_forever, daemon=True).start()
     yield httpd
     httpd.shutdown()
@@ -70,10 +70,10 @@ def server():
 
 
 def test_a_download_lands_where_untar_data_looks(data, server, tmp_path_factory):
-    server.answer = archive(tmp_path_factory.mktemp("source"))
+    server.answer = archive(tmp_path_factory.mktemp('source'))
     path = datasets.download_mnist_sample(server.url)
-    assert path == data / "mnist_sample" and datasets.damage(path) is None
-    assert [p.name for p in data.iterdir()] == ["mnist_sample"]
+    assert path == data / 'mnist_sample' and datasets.damage(path) is None
+    assert [p.name for p in data.iterdir()] == ['mnist_sample']
     server.answer = 500  # a second time nothing is asked for
     assert datasets.download_mnist_sample(server.url) == path
 
@@ -84,27 +84,27 @@ def hang(handler):
 
 def hang_in_the_middle(handler):
     handler.send_response(200)
-    handler.send_header("Content-Length", "100000")
+    handler.send_header('Content-Length', '100000')
     handler.end_headers()
-    handler.wfile.write(b"a beginning")
+    handler.wfile.write(b'a beginning')
     handler.wfile.flush()
     time.sleep(3)
 
 
 def cut(handler):
     handler.send_response(200)
-    handler.send_header("Content-Length", "100000")
+    handler.send_header('Content-Length', '100000')
     handler.end_headers()
-    handler.wfile.write(b"a beginning")
+    handler.wfile.write(b'a beginning')
 
 
-@pytest.mark.parametrize("answer, said", [
-    (404, "error 404"),
-    (b"<html>Please log in to the Wi-Fi</html>", "not a whole archive"),
-    (b"", "not a whole archive"),
-    (hang, "no answer within"),
-    (hang_in_the_middle, "no answer within"),
-    (cut, "not a whole archive"),
+@pytest.mark.parametrize('answer, said', [
+    (404, 'error 404'),
+    (b'<html>Please log in to the Wi-Fi</html>', 'not a whole archive'),
+    (b'', 'not a whole archive'),
+    (hang, 'no answer within'),
+    (hang_in_the_middle, 'no answer within'),
+    (cut, 'not a whole archive'),
 ])
 def test_a_failed_download_is_said_and_leaves_nothing(data, server, monkeypatch, capsys, answer, said):
     server.answer = answer
@@ -112,54 +112,54 @@ def test_a_failed_download_is_said_and_leaves_nothing(data, server, monkeypatch,
         datasets.download_mnist_sample(server.url)
     assert list(data.iterdir()) == []
 
-    monkeypatch.setattr(datasets.URLs, "MNIST_SAMPLE", server.url)
+    monkeypatch.setattr(datasets.URLs, 'MNIST_SAMPLE', server.url)
     path = datasets.mnist_sample()
-    assert path.name == "digits_sample" and said in capsys.readouterr().out
+    assert path.name == 'digits_sample' and said in capsys.readouterr().out
 
 
 def test_a_broken_archive_leaves_nothing(data, server, tmp_path_factory):
-    whole = archive(tmp_path_factory.mktemp("source"))
+    whole = archive(tmp_path_factory.mktemp('source'))
     server.answer = whole[:len(whole) // 2]
-    with pytest.raises(AssetError, match="not a whole archive"):
+    with pytest.raises(AssetError, match='not a whole archive'):
         datasets.download_mnist_sample(server.url)
-    server.answer = archive(tmp_path_factory.mktemp("source"), {**FEW, "valid/7": 0})
-    with pytest.raises(AssetError, match="valid/7 holds 0 of 1"):
+    server.answer = archive(tmp_path_factory.mktemp('source'), {**FEW, 'valid/7': 0})
+    with pytest.raises(AssetError, match='valid/7 holds 0 of 1'):
         datasets.download_mnist_sample(server.url)
     assert list(data.iterdir()) == []
 
 
 def test_a_changed_file_at_the_real_address_is_refused(data, server, monkeypatch, tmp_path_factory):
-    server.answer = archive(tmp_path_factory.mktemp("source"))
-    monkeypatch.setattr(datasets, "check", lambda module, url, file: False)  # as fastai's checksum would answer
-    with pytest.raises(AssetError, match="not the file that fastai expects"):
+    server.answer = archive(tmp_path_factory.mktemp('source'))
+    monkeypatch.setattr(datasets, 'check', lambda module, url, file: False)  # as fastai's checksum would answer
+    with pytest.raises(AssetError, match='not the file that fastai expects'):
         datasets.download_mnist_sample(server.url)
     assert list(data.iterdir()) == []
 
 
 def test_a_damaged_folder_is_noticed_and_kept(data):
-    path = datasets.make_digits_sample(data / "digits_sample")
-    victim = next((path / "train" / "7").iterdir())
-    for harm in (lambda: victim.write_bytes(victim.read_bytes()[:50]), lambda: victim.write_bytes(b""), victim.unlink):
+    path = datasets.make_digits_sample(data / 'digits_sample')
+    victim = next((path / 'train' / '7').iterdir())
+    for harm in (lambda: victim.write_bytes(victim.read_bytes()[:50]), lambda: victim.write_bytes(b''), victim.unlink):
         harm()
-        with pytest.raises(AssetError, match="train/7 holds"):
+        with pytest.raises(AssetError, match='train/7 holds'):
             datasets.mnist_sample()
-    assert len(list((path / "train" / "7").iterdir())) == datasets.N_IMAGES["digits_sample"]["train/7"] - 1
+    assert len(list((path / 'train' / '7').iterdir())) == datasets.N_IMAGES['digits_sample']['train/7'] - 1
 
 
-@pytest.mark.parametrize("n_bytes", [0, 100])
+@pytest.mark.parametrize('n_bytes', [0, 100])
 def test_labels_that_are_cut_off(data, n_bytes):
-    labels = datasets.make_digits_sample(data / "digits_sample") / "labels.csv"
+    labels = datasets.make_digits_sample(data / 'digits_sample') / 'labels.csv'
     labels.write_bytes(labels.read_bytes()[:n_bytes])
-    with pytest.raises(AssetError, match="labels.csv names . of 2,385 images"):
+    with pytest.raises(AssetError, match='labels.csv names . of 2,385 images'):
         datasets.mnist_sample()
 
 
 def test_real_data_goes_before_digits(data, tmp_path_factory):
-    datasets.make_digits_sample(data / "digits_sample")
-    source = tmp_path_factory.mktemp("source")
+    datasets.make_digits_sample(data / 'digits_sample')
+    source = tmp_path_factory.mktemp('source')
     archive(source)
-    (source / "mnist_sample").rename(data / "mnist_sample")
-    assert datasets.mnist_sample() == data / "mnist_sample"
+    (source / 'mnist_sample').rename(data / 'mnist_sample')
+    assert datasets.mnist_sample() == data / 'mnist_sample'
 
 
 BLOCKED = """
@@ -170,59 +170,59 @@ socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
 
 
 def test_without_a_network(tmp_path):
-    code = BLOCKED + "from easing_fastai.core import *; print(mnist_sample().name, backbone().__name__)"
-    done = start("-c", code, EASING_FASTAI_OFFLINE="0", FASTAI_HOME=str(tmp_path / "f"), TORCH_HOME=str(tmp_path / "t"))
+    code = BLOCKED + 'from easing_fastai.core import *; print(mnist_sample().name, backbone().__name__)'
+    done = start('-c', code, EASING_FASTAI_OFFLINE='0', FASTAI_HOME=str(tmp_path / 'f'), TORCH_HOME=str(tmp_path / 't'))
     assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith("digits_sample digits_resnet18\n")
-    assert done.stdout.count("the network is off") == 2 and done.stdout.count("easing-fastai download") == 2
+    assert done.stdout.endswith('digits_sample digits_resnet18\n')
+    assert done.stdout.count('the network is off') == 2 and done.stdout.count('easing-fastai download') == 2
 
 
-MAKE = "from easing_fastai.assets.datasets import mnist_sample; mnist_sample()"
+MAKE = 'from easing_fastai.assets.datasets import mnist_sample; mnist_sample()'
 
 
 def test_two_processes_at_once(tmp_path):
-    env = {**os.environ, "FASTAI_HOME": str(tmp_path)}
-    both = [subprocess.Popen([sys.executable, "-c", MAKE], env=env, cwd=REPO, stdout=subprocess.DEVNULL) for _ in range(2)]
+    env = {**os.environ, 'FASTAI_HOME': str(tmp_path)}
+    both = [subprocess.Popen([sys.executable, '-c', MAKE], env=env, cwd=REPO, stdout=subprocess.DEVNULL) for _ in range(2)]
     assert [process.wait(120) for process in both] == [0, 0]
-    assert [p.name for p in (tmp_path / "data").iterdir()] == ["digits_sample"]
-    assert datasets.damage(tmp_path / "data" / "digits_sample") is None
+    assert [p.name for p in (tmp_path / 'data').iterdir()] == ['digits_sample']
+    assert datasets.damage(tmp_path / 'data' / 'digits_sample') is None
 
 
 def test_a_killed_process_leaves_no_half_data_set(tmp_path):
-    env = {**os.environ, "FASTAI_HOME": str(tmp_path)}
-    process = subprocess.Popen([sys.executable, "-c", MAKE], env=env, cwd=REPO)
-    while process.poll() is None and not list(tmp_path.glob("data/.digits_sample-*/digits_sample/train/3/*.png")):
+    env = {**os.environ, 'FASTAI_HOME': str(tmp_path)}
+    process = subprocess.Popen([sys.executable, '-c', MAKE], env=env, cwd=REPO)
+    while process.poll() is None and not list(tmp_path.glob('data/.digits_sample-*/digits_sample/train/3/*.png')):
         time.sleep(0.002)
-    process.send_signal(signal.SIGKILL if os.name == "posix" else signal.SIGTERM)
-    assert process.wait() != 0, "it ended before it could be killed"
-    assert not (tmp_path / "data" / "digits_sample").exists()
-    again = start("-c", MAKE, FASTAI_HOME=str(tmp_path))
+    process.send_signal(signal.SIGKILL if os.name == 'posix' else signal.SIGTERM)
+    assert process.wait() != 0, 'it ended before it could be killed'
+    assert not (tmp_path / 'data' / 'digits_sample').exists()
+    again = start('-c', MAKE, FASTAI_HOME=str(tmp_path))
     assert again.returncode == 0, again.stderr
-    assert datasets.damage(tmp_path / "data" / "digits_sample") is None
+    assert datasets.damage(tmp_path / 'data' / 'digits_sample') is None
 
 
 def test_a_data_folder_that_can_not_be_used(tmp_path):
-    (tmp_path / "a_file").write_text("in the way")
-    done = start("-c", MAKE, FASTAI_HOME=str(tmp_path / "a_file"))
-    assert done.returncode == 1 and "Set the environment variable FASTAI_HOME" in done.stderr
+    (tmp_path / 'a_file').write_text('in the way')
+    done = start('-c', MAKE, FASTAI_HOME=str(tmp_path / 'a_file'))
+    assert done.returncode == 1 and 'Set the environment variable FASTAI_HOME' in done.stderr
 
 
-@pytest.mark.parametrize("text, why", [
-    ("data = elsewhere", "no section headers"),
-    ("[DEFAULT]\ndata /bigdisk", "parsing errors"),
-    ("[DEFAULT]\ndata = /big%20disk", "'%' must be followed"),
-    ("[DEFAULT]\narchive = archive", "No option 'data'"),
-    ("[DEFAULT]\ndata = Gr\xf6\xdfe", "can't decode"),
-    (f"[DEFAULT]\ndata = {'x' * 300}", "File name too long"),
+@pytest.mark.parametrize('text, why', [
+    ('data = elsewhere', 'no section headers'),
+    ('[DEFAULT]\ndata /bigdisk', 'parsing errors'),
+    ('[DEFAULT]\ndata = /big%20disk', "'%' must be followed"),
+    ('[DEFAULT]\narchive = archive', "No option 'data'"),
+    ('[DEFAULT]\ndata = Gr\xf6\xdfe', "can't decode"),
+    (f"[DEFAULT]\ndata = {'x' * 300}", 'File name too long'),
 ])
 def test_a_slip_in_the_settings_of_fastai(tmp_path, monkeypatch, text, why):
-    (tmp_path / "config.ini").write_bytes(text.encode("latin-1"))
-    monkeypatch.setenv("FASTAI_HOME", str(tmp_path))
-    monkeypatch.setattr(datasets, "fastai_path", lambda folder: datasets.fastai_cfg.__wrapped__().path(folder))  # read anew
+    (tmp_path / 'config.ini').write_bytes(text.encode('latin-1'))
+    monkeypatch.setenv('FASTAI_HOME', str(tmp_path))
+    monkeypatch.setattr(datasets, 'fastai_path', lambda folder: datasets.fastai_cfg.__wrapped__().path(folder))  # read anew
     with pytest.raises(AssetError) as raised:
         datasets.mnist_sample()
-    assert why in str(raised.value) and str(tmp_path / "config.ini") in str(raised.value)
-    assert data_finding().verdict == "wrong"
+    assert why in str(raised.value) and str(tmp_path / 'config.ini') in str(raised.value)
+    assert data_finding().verdict == 'wrong'
 
 
 # ---- the backbone ----
@@ -230,7 +230,7 @@ def test_a_slip_in_the_settings_of_fastai(tmp_path, monkeypatch, text, why):
 @pytest.fixture
 def torch_home(tmp_path, monkeypatch) -> Path:
     "An empty folder for torchvision's weights."
-    monkeypatch.setattr(backbones.torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(backbones.torch.hub, 'get_dir', lambda: str(tmp_path))
     backbones.why_not_resnet18.cache_clear()
     yield tmp_path
     backbones.why_not_resnet18.cache_clear()
@@ -246,23 +246,23 @@ def test_resnet18_where_its_weights_are(torch_home):
 def test_damaged_weights_are_noticed_and_kept(torch_home):
     file = backbones.resnet18_file()
     file.parent.mkdir(parents=True)
-    file.write_bytes(b"half a file")
-    with pytest.raises(AssetError, match="are damaged. Remove that file"):
+    file.write_bytes(b'half a file')
+    with pytest.raises(AssetError, match='are damaged. Remove that file'):
         backbones.backbone()
     row = backbone_finding()
-    assert (row.what, row.verdict) == ("backbone", "wrong") and "Remove that file" in row.to_do
-    assert file.read_bytes() == b"half a file"
+    assert (row.what, row.verdict) == ('backbone', 'wrong') and 'Remove that file' in row.to_do
+    assert file.read_bytes() == b'half a file'
 
 
-@pytest.mark.parametrize("answer, said", [(hang, "no answer within"), (b"other weights", "did not arrive whole"), (404, "error 404")])
+@pytest.mark.parametrize('answer, said', [(hang, 'no answer within'), (b'other weights', 'did not arrive whole'), (404, 'error 404')])
 def test_weights_that_do_not_come(torch_home, server, monkeypatch, answer, said):
-    monkeypatch.setenv("EASING_FASTAI_OFFLINE", "0")
-    monkeypatch.setattr(network, "TIMEOUT", 1)
-    server.answer, url = answer, server.url.replace("mnist_sample.tgz", "resnet18-f37072fd.pth")
-    weights = type("Weights", (), {"url": url, "get_state_dict": lambda self, **kwargs:
+    monkeypatch.setenv('EASING_FASTAI_OFFLINE', '0')
+    monkeypatch.setattr(network, 'TIMEOUT', 1)
+    server.answer, url = answer, server.url.replace('mnist_sample.tgz', 'resnet18-f37072fd.pth')
+    weights = type('Weights', (), {'url': url, 'get_state_dict': lambda self, **kwargs:
                    backbones.torch.hub.load_state_dict_from_url(url, **kwargs)})()
-    monkeypatch.setattr(backbones, "ResNet18_Weights", type("W", (), {"DEFAULT": weights}))
+    monkeypatch.setattr(backbones, 'ResNet18_Weights', type('W', (), {'DEFAULT': weights}))
     with pytest.raises(AssetError, match=said):
         backbones.download_resnet18()
-    assert not list(torch_home.rglob("*.pth*")) and socket.getdefaulttimeout() is None
+    assert not list(torch_home.rglob('*.pth*')) and socket.getdefaulttimeout() is None
     assert backbones.backbone() is backbones.digits_resnet18

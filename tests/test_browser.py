@@ -12,39 +12,39 @@ from conftest import made_once
 from PIL import Image
 from test_rendering import NUMBERED, Elements, site_of_kept_outputs
 
-PAGES = ["index", *(path.stem for path in NUMBERED), "90_tiny"]
-SAMPLE = "91_sample"
+PAGES = ['index', *(path.stem for path in NUMBERED), '90_tiny']
+SAMPLE = '91_sample'
 
 TINY = {
-    "all colours of code": '@property\ndef f(x: int = 0x1F, y=None) -> str:\n    "Says it."  # a comment\n    import os\n'
+    'all colours of code': '@property\ndef f(x: int = 0x1F, y=None) -> str:\n    "Says it."  # a comment\n    import os\n'
                            "    return f'{x:.2f} \\n' if x not in [1.5] and y is None else print(len(os.sep))",
-    "a tree": 'from IPython.display import HTML\nHTML("<details><summary>fit</summary><ul><li><details><summary>one_epoch</summary>'
+    'a tree': 'from IPython.display import HTML\nHTML("<details><summary>fit</summary><ul><li><details><summary>one_epoch</summary>'
               '<p id=leaf>the leaf</p></details></li></ul></details>")',
-    "a wide table": 'HTML("<table><tr>" + "<td>1000</td>"*60 + "</tr></table>")',
-    "a long line": 'print("x"*300); print("a    b" + " "*300 + "c")',
-    "a picture": "#| fig-cap: A *wide* line\n#| fig-alt: a line that goes up from left to right\nfrom PIL import Image, ImageDraw\n"
+    'a wide table': 'HTML("<table><tr>" + "<td>1000</td>"*60 + "</tr></table>")',
+    'a long line': 'print("x"*300); print("a    b" + " "*300 + "c")',
+    'a picture': "#| fig-cap: A *wide* line\n#| fig-alt: a line that goes up from left to right\nfrom PIL import Image, ImageDraw\n"
                  "picture = Image.new('RGB', (1400, 300), 'white')\nImageDraw.Draw(picture).line((0, 300, 1400, 0), 'black', 3)\npicture",
-    "an error": "def f(x): return 1/x\nf(0)",
+    'an error': 'def f(x): return 1/x\nf(0)',
 }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope='module')
 def site(tmp_path_factory, browser) -> Path:
     "The pages of all chapters, made of kept outputs; and a tiny notebook that is executed, and fails at its end."
     from easing_fastai.dev.page import page
     from easing_fastai.dev.run import run_chapter
 
-    kept = made_once("kept", site_of_kept_outputs, tmp_path_factory)
-    folder = shutil.copytree(kept, tmp_path_factory.mktemp("site"), dirs_exist_ok=True)
+    kept = made_once('kept', site_of_kept_outputs, tmp_path_factory)
+    folder = shutil.copytree(kept, tmp_path_factory.mktemp('site'), dirs_exist_ok=True)
     new = nbformat.v4
-    cells = [new.new_markdown_cell("# A *tiny* notebook\n\n> For the tests")]
+    cells = [new.new_markdown_cell('# A *tiny* notebook\n\n> For the tests')]
     for title, code in TINY.items():
-        cells += [new.new_markdown_cell(f"## {title}"), new.new_code_cell(code)]
-    cells.append(new.new_markdown_cell("A formula: $a^{2} + b_1$, and [a chapter](05_fine_tune.ipynb)"))
-    source = tmp_path_factory.mktemp("source") / "90_tiny.ipynb"
+        cells += [new.new_markdown_cell(f'## {title}'), new.new_code_cell(code)]
+    cells.append(new.new_markdown_cell('A formula: $a^{2} + b_1$, and [a chapter](05_fine_tune.ipynb)'))
+    source = tmp_path_factory.mktemp('source') / '90_tiny.ipynb'
     nbformat.write(new.new_notebook(cells=cells), source)
-    assert run_chapter(source, folder).error == "ZeroDivisionError: division by zero"
-    (folder / f"{SAMPLE}.html").write_text(page(sample_of_all_chapters(), SAMPLE), encoding="utf-8")
+    assert run_chapter(source, folder).error == 'ZeroDivisionError: division by zero'
+    (folder / f'{SAMPLE}.html').write_text(page(sample_of_all_chapters(), SAMPLE), encoding='utf-8')
     return folder
 
 
@@ -56,13 +56,13 @@ def sample_of_all_chapters() -> nbformat.NotebookNode:
     cells, words = [], Words()
     for path in NUMBERED:
         for cell in for_readers(nbformat.read(path, as_version=4)).cells:
-            if cell.cell_type == "code":
-                cell.source = ""  # the tiny notebook has all colours of code
-            html = page_of("cells.html", cells=[as_cell(cell, words)])
+            if cell.cell_type == 'code':
+                cell.source = ''  # the tiny notebook has all colours of code
+            html = page_of('cells.html', cells=[as_cell(cell, words)])
             cells.append((html, cell))
     seen, sample = set(), nbformat.v4.new_notebook()
     for html, cell in sorted(cells, key=lambda pair: len(pair[0])):
-        kinds = {(tag, attributes.get("class"), *sorted(attributes)) for tag, attributes in Elements(html).elements}
+        kinds = {(tag, attributes.get('class'), *sorted(attributes)) for tag, attributes in Elements(html).elements}
         if kinds - seen:
             seen |= kinds
             sample.cells.append(cell)
@@ -72,14 +72,14 @@ def sample_of_all_chapters() -> nbformat.NotebookNode:
 @contextmanager
 def opened(browser, site: Path, name: str, width: int = 1280):
     "A page of the run, open in a browser of its own; in the end it may have asked for nothing and complained of nothing."
-    context = browser.new_context(viewport={"width": width, "height": 800}, offline=True)
+    context = browser.new_context(viewport={'width': width, 'height': 800}, offline=True)
     page, asked, complaints = context.new_page(), [], []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto((site / f"{name}.html").as_uri())
+    page.on('request', lambda request: asked.append(request.url))
+    page.on('console', lambda message: complaints.append(message.text) if message.type in ('error', 'warning') else None)
+    page.on('pageerror', lambda error: complaints.append(str(error)))
+    page.goto((site / f'{name}.html').as_uri())
     yield page
-    assert [url for url in asked if not re.match(r"file:|data:|blob:", url)] == []
+    assert [url for url in asked if not re.match(r'file:|data:|blob:', url)] == []
     assert complaints == []
     context.close()
 
@@ -95,34 +95,34 @@ WIDER = """() => [...document.querySelectorAll('body *')].filter(e => {
 
 def middle_brightness(png: bytes) -> int:
     "The brightness of the middle pixel if all were sorted; 255 is white."
-    pixels = sorted(Image.open(io.BytesIO(png)).convert("L").tobytes())
+    pixels = sorted(Image.open(io.BytesIO(png)).convert('L').tobytes())
     return pixels[len(pixels) // 2]
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize('name', PAGES)
 def test_nothing_is_wider_than_a_phone(browser, site, name):
     with opened(browser, site, name, width=360) as page:
         page.evaluate("document.querySelectorAll('main details').forEach(tree => tree.open = true)")
         assert page.evaluate(WIDER) == []
-        assert page.evaluate("document.documentElement.scrollWidth") == 360
+        assert page.evaluate('document.documentElement.scrollWidth') == 360
 
 
-@pytest.mark.parametrize("name", ["index", SAMPLE, "90_tiny"])
+@pytest.mark.parametrize('name', ['index', SAMPLE, '90_tiny'])
 def test_for_everybody_by_day_and_by_night(browser, site, name):
     with opened(browser, site, name) as page:
         page.evaluate("document.querySelectorAll('main details').forEach(tree => tree.open = true)")
-        page.add_script_tag(content=(files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8"))
+        page.add_script_tag(content=(files('axe_playwright_python') / 'axe.min.js').read_text(encoding='utf-8'))
         # Coloured code is the same everywhere and has hundreds of elements: only the tiny notebook's is looked at.
-        what = "document" if name == "90_tiny" else "{exclude: ['.highlight pre']}"
+        what = 'document' if name == '90_tiny' else "{exclude: ['.highlight pre']}"
         rules = "['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']"
-        found = page.evaluate(f"axe.run({what}, {{runOnly: {rules}, resultTypes: ['violations']}})")["violations"]
+        found = page.evaluate(f"axe.run({what}, {{runOnly: {rules}, resultTypes: ['violations']}})")['violations']
         assert middle_brightness(page.screenshot()) > 235
 
-        page.emulate_media(color_scheme="dark")
-        found += page.evaluate(f"axe.run({what}, {{runOnly: ['color-contrast'], resultTypes: ['violations']}})")["violations"]
-        assert middle_brightness(page.screenshot()) < 50, "dark is not dark"
-        nodes = {(v["id"], v["help"]): [node["html"][:200] for node in v["nodes"][:3]]
-                 for v in found if v["impact"] in ("serious", "critical")}
+        page.emulate_media(color_scheme='dark')
+        found += page.evaluate(f"axe.run({what}, {{runOnly: ['color-contrast'], resultTypes: ['violations']}})")['violations']
+        assert middle_brightness(page.screenshot()) < 50, 'dark is not dark'
+        nodes = {(v['id'], v['help']): [node['html'][:200] for node in v['nodes'][:3]]
+                 for v in found if v['impact'] in ('serious', 'critical')}
         assert nodes == {}
 
 
@@ -137,19 +137,19 @@ IN_SIGHT = """() => {
 
 @pytest.fixture
 def tiny(browser, site):
-    with opened(browser, site, "90_tiny") as page:
+    with opened(browser, site, '90_tiny') as page:
         yield page
 
 
 def test_figures_are_readable_at_night(tiny):
-    tiny.emulate_media(color_scheme="dark")
-    assert middle_brightness(tiny.locator("figure img").screenshot()) > 200  # black axes on white
-    assert tiny.locator("figcaption em").inner_text() == "wide"
+    tiny.emulate_media(color_scheme='dark')
+    assert middle_brightness(tiny.locator('figure img').screenshot()) > 200  # black axes on white
+    assert tiny.locator('figcaption em').inner_text() == 'wide'
 
 
 def test_trees_open_by_mouse_and_keyboard(tiny):
-    leaf = tiny.locator("#leaf")
-    outer, inner = tiny.locator("summary", has_text="fit"), tiny.locator("summary", has_text="one_epoch")
+    leaf = tiny.locator('#leaf')
+    outer, inner = tiny.locator('summary', has_text='fit'), tiny.locator('summary', has_text='one_epoch')
     assert not leaf.is_visible() and not inner.is_visible()
     outer.click()
     assert inner.is_visible()
@@ -158,73 +158,73 @@ def test_trees_open_by_mouse_and_keyboard(tiny):
     outer.click()
     assert not leaf.is_visible()
     outer.focus()
-    tiny.keyboard.press("Enter")
-    tiny.keyboard.press("Tab")
-    assert tiny.evaluate("document.activeElement.textContent") == "one_epoch"
+    tiny.keyboard.press('Enter')
+    tiny.keyboard.press('Tab')
+    assert tiny.evaluate('document.activeElement.textContent') == 'one_epoch'
     assert leaf.is_visible()
-    tiny.keyboard.press("Space")
+    tiny.keyboard.press('Space')
     assert inner.is_visible() and not leaf.is_visible()
 
 
 def test_solutions_open(browser, site):
-    with opened(browser, site, "05_fine_tune") as page:
-        tree = page.locator("main details", has=page.locator("summary:text-is('Solution')")).first
-        tree.locator("summary").focus()
-        page.keyboard.press("Enter")
-        assert tree.locator(".highlight").first.is_visible()
+    with opened(browser, site, '05_fine_tune') as page:
+        tree = page.locator('main details', has=page.locator("summary:text-is('Solution')")).first
+        tree.locator('summary').focus()
+        page.keyboard.press('Enter')
+        assert tree.locator('.highlight').first.is_visible()
 
 
 def test_the_keyboard_finds_its_way(tiny):
-    tiny.keyboard.press("Tab")
-    focus = "document.activeElement.textContent.trim()"
-    assert tiny.evaluate(focus) == "Skip to the text"
-    assert tiny.locator(".skip").bounding_box()["x"] >= 0, "it is seen when it has the focus"
-    tiny.keyboard.press("Enter")
-    assert tiny.evaluate("document.activeElement.id") == "text"
-    tiny.keyboard.press("Tab")
-    assert tiny.evaluate(focus) in ("ZeroDivisionError", "Copy")
-    outline = tiny.evaluate("getComputedStyle(document.activeElement).outline")
-    assert "solid" in outline and "3px" in outline
-    wide = tiny.locator(".scroll", has=tiny.locator("table"))
-    assert wide.get_attribute("tabindex") == "0"
+    tiny.keyboard.press('Tab')
+    focus = 'document.activeElement.textContent.trim()'
+    assert tiny.evaluate(focus) == 'Skip to the text'
+    assert tiny.locator('.skip').bounding_box()['x'] >= 0, 'it is seen when it has the focus'
+    tiny.keyboard.press('Enter')
+    assert tiny.evaluate('document.activeElement.id') == 'text'
+    tiny.keyboard.press('Tab')
+    assert tiny.evaluate(focus) in ('ZeroDivisionError', 'Copy')
+    outline = tiny.evaluate('getComputedStyle(document.activeElement).outline')
+    assert 'solid' in outline and '3px' in outline
+    wide = tiny.locator('.scroll', has=tiny.locator('table'))
+    assert wide.get_attribute('tabindex') == '0'
     wide.focus()
-    tiny.keyboard.press("ArrowRight")
-    tiny.wait_for_function("box => box.scrollLeft > 0", arg=wide.element_handle())
+    tiny.keyboard.press('ArrowRight')
+    tiny.wait_for_function('box => box.scrollLeft > 0', arg=wide.element_handle())
 
 
 def test_code_copies(tiny):
-    tiny.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    tiny.locator(".copy").last.focus()
-    tiny.keyboard.press("Enter")
+    tiny.context.grant_permissions(['clipboard-read', 'clipboard-write'])
+    tiny.locator('.copy').last.focus()
+    tiny.keyboard.press('Enter')
     tiny.wait_for_function("document.querySelectorAll('.copy.done').length")
-    assert tiny.evaluate("navigator.clipboard.readText()") == "def f(x): return 1/x\nf(0)\n"
+    assert tiny.evaluate('navigator.clipboard.readText()') == 'def f(x): return 1/x\nf(0)\n'
 
 
 def test_an_error_is_shown_and_pointed_at(tiny):
-    tiny.locator(".notice a").click()
+    tiny.locator('.notice a').click()
     tiny.wait_for_function(IN_SIGHT)
-    assert tiny.url.endswith("#stopped") and "ZeroDivisionError" in tiny.locator("#stopped").inner_text()
-    assert "$a^{2} + b_1$" in tiny.locator("main").inner_text()
+    assert tiny.url.endswith('#stopped') and 'ZeroDivisionError' in tiny.locator('#stopped').inner_text()
+    assert '$a^{2} + b_1$' in tiny.locator('main').inner_text()
 
 
 def test_from_the_first_page_through_the_chapters(browser, site):
-    with opened(browser, site, "index", width=390) as page:
-        page.locator(".runs a").first.click()
+    with opened(browser, site, 'index', width=390) as page:
+        page.locator('.runs a').first.click()
         seen = [page.url]
         for _ in NUMBERED[1:3]:
-            page.locator("footer a[rel=next]").click()
+            page.locator('footer a[rel=next]').click()
             seen.append(page.url)
         assert [Path(url).stem for url in seen] == [path.stem for path in NUMBERED[:3]]
-        page.locator("header a.up").click()
-        assert page.url.endswith("index.html")
+        page.locator('header a.up').click()
+        assert page.url.endswith('index.html')
 
 
 def test_contents_stand_beside_the_text_or_closed_above_it(tiny):
-    contents = tiny.locator(".contents ol")
+    contents = tiny.locator('.contents ol')
     assert contents.is_visible()
-    tiny.locator(".contents a").last.click()
+    tiny.locator('.contents a').last.click()
     tiny.wait_for_function(IN_SIGHT)
-    tiny.set_viewport_size({"width": 390, "height": 800})
-    contents.wait_for(state="hidden")
-    tiny.locator(".contents summary").click()
+    tiny.set_viewport_size({'width': 390, 'height': 800})
+    contents.wait_for(state='hidden')
+    tiny.locator('.contents summary').click()
     assert contents.is_visible()

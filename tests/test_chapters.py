@@ -10,16 +10,16 @@ from test_notebooks import NOTEBOOKS, ids
 OTHERS = [path for path in NOTEBOOKS if path not in PAGES]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope='module')
 def data(digits) -> Path:
     "The data folder, into which no notebook writes."
     before = state(digits.parent)
     yield digits
-    assert state(digits.parent) == before, "a notebook has written into the data folder"
+    assert state(digits.parent) == before, 'a notebook has written into the data folder'
 
 
 @pytest.mark.notebook
-@pytest.mark.parametrize("path", OTHERS, ids=ids)
+@pytest.mark.parametrize('path', OTHERS, ids=ids)
 def test_a_notebook_of_the_library(path, data, tmp_path):
     "The chapters run in test_colab.py; here the library, the figures, what renders, and the pages around the chapters."
     run_notebook(nbformat.read(path, 4), ids(path), tmp_path)
@@ -28,11 +28,11 @@ def test_a_notebook_of_the_library(path, data, tmp_path):
 @pytest.mark.notebook
 def test_a_chapter_with_resnet18(tmp_path, digits):
     "Random weights in the place and form of ImageNet's: the way that readers with a network go."
-    make = "from easing_fastai.assets.backbone import resnet18, resnet18_file, torch; " \
-           "f = resnet18_file(); f.parent.mkdir(parents=True); torch.save(resnet18().state_dict(), f)"
-    assert start("-c", make, TORCH_HOME=str(tmp_path / "torch")).returncode == 0
-    path = REPO / "nbs" / "04_head_and_backbone.ipynb"
-    run_notebook(nbformat.read(path, 4), path.name, tmp_path / "copy", TORCH_HOME=str(tmp_path / "torch"))
+    make = 'from easing_fastai.assets.backbone import resnet18, resnet18_file, torch; ' \
+           'f = resnet18_file(); f.parent.mkdir(parents=True); torch.save(resnet18().state_dict(), f)'
+    assert start('-c', make, TORCH_HOME=str(tmp_path / 'torch')).returncode == 0
+    path = REPO / 'nbs' / '04_head_and_backbone.ipynb'
+    run_notebook(nbformat.read(path, 4), path.name, tmp_path / 'copy', TORCH_HOME=str(tmp_path / 'torch'))
 
 
 ACCURACY = """
@@ -49,23 +49,23 @@ for seed in range({seeds}):
 
 
 def accuracies(seeds: int, **env: str) -> list[float]:
-    done = start("-c", ACCURACY.format(seeds=seeds), **env)
+    done = start('-c', ACCURACY.format(seeds=seeds), **env)
     print(done.stdout, done.stderr[-2000:])
-    return [float(line.split()[-1]) for line in done.stdout.splitlines() if line.startswith("right")]
+    return [float(line.split()[-1]) for line in done.stdout.splitlines() if line.startswith('right')]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope='module')
 def mnist_home() -> str:
     "The user's FASTAI_HOME, with MNIST_SAMPLE in it; downloaded if it is not there."
-    home = REAL_HOME or str(Path.home() / ".fastai")
-    get = "from easing_fastai.assets.datasets import download_mnist_sample as d; print(d())"
-    done = start("-c", get, FASTAI_HOME=home)
+    home = REAL_HOME or str(Path.home() / '.fastai')
+    get = 'from easing_fastai.assets.datasets import download_mnist_sample as d; print(d())'
+    done = start('-c', get, FASTAI_HOME=home)
     assert done.returncode == 0, done.stderr
     return home
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("path", PAGES, ids=ids)
+@pytest.mark.parametrize('path', PAGES, ids=ids)
 def test_a_page_on_mnist_sample(path, mnist_home, tmp_path):
     run_notebook(with_solutions(path), path.name, tmp_path, FASTAI_HOME=mnist_home)
 

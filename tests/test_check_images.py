@@ -25,180 +25,180 @@ def kinds(check) -> dict[str, list[str]]:
 
 @pytest.fixture
 def photos(tmp_path) -> Path:
-    return class_folders(tmp_path / "photos", n=12)
+    return class_folders(tmp_path / 'photos', n=12)
 
 
 def test_good_images_have_no_problem_and_stay_as_they_are(photos):
     before = state(photos)
     check = check_images(photos)
-    assert check.ok and set(kinds(check)) == {"sizes"} and check.layout.kind == "folders"
-    assert check.files.label.value_counts().to_dict() == {"sky": 12, "temple": 12, "flower": 12}
+    assert check.ok and set(kinds(check)) == {'sizes'} and check.layout.kind == 'folders'
+    assert check.files.label.value_counts().to_dict() == {'sky': 12, 'temple': 12, 'flower': 12}
     assert state(photos) == before
 
 
-@pytest.mark.parametrize("path, words", [("nowhere", "There is no folder"), ("a.txt", "is a file"), ("x" * 5000, "cannot be looked at"), ("a\nb", "There is no folder a\\nb")])
+@pytest.mark.parametrize('path, words', [('nowhere', 'There is no folder'), ('a.txt', 'is a file'), ('x' * 5000, 'cannot be looked at'), ('a\nb', 'There is no folder a\\nb')])
 def test_what_is_no_folder(path, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    Path("a.txt").touch()
-    with pytest.raises(FolderError, match=words.replace("\\", r"\\")):
+    Path('a.txt').touch()
+    with pytest.raises(FolderError, match=words.replace('\\', r'\\')):
         check_images(path)
 
 
 def test_empty_folder(tmp_path):
     check = check_images(tmp_path)
-    assert not check.ok and kinds(check) == {"no images": ["."]} and "no images" in str(check)
+    assert not check.ok and kinds(check) == {'no images': ['.']} and 'no images' in str(check)
 
 
 def test_odd_names(tmp_path):
-    odd = ["with space.png", "Zoë.png", "🐈.png", "two\nlines.png", "quo'te\".png", "[red].png", "<b>.png", "$x$.png", "semi;colon,.png"]
+    odd = ['with space.png', 'Zoë.png', '🐈.png', 'two\nlines.png', "quo'te\".png", '[red].png', '<b>.png', '$x$.png', 'semi;colon,.png']
     try:
-        (tmp_path / os.fsdecode(b"probe\xff")).touch()
-        odd.append(os.fsdecode(b"bytes\xff.png"))
+        (tmp_path / os.fsdecode(b'probe\xff')).touch()
+        odd.append(os.fsdecode(b'bytes\xff.png'))
     except OSError:
         pass  # this disk allows text only
-    for label in ("a\nb", "c & d"):
+    for label in ('a\nb', 'c & d'):
         (tmp_path / label).mkdir()
-        for name, piece in zip(odd, cuttings("sky", len(odd), seed=len(label))):
+        for name, piece in zip(odd, cuttings('sky', len(odd), seed=len(label))):
             piece.save(tmp_path / label / name)
-        (tmp_path / label / odd[3]).write_bytes(b"")
+        (tmp_path / label / odd[3]).write_bytes(b'')
     check = check_images(tmp_path)
     assert len(check.files) == 2 * len(odd) and check.files.label.notna().all()
-    assert set(kinds(check)["empty file"]) == {f"a\nb/{odd[3]}", f"c & d/{odd[3]}"}
+    assert set(kinds(check)['empty file']) == {f'a\nb/{odd[3]}', f'c & d/{odd[3]}'}
     for text in (str(check), check._repr_html_()):
-        text.encode("utf-8")
-        assert "two\\nlines" in text and "two\nlines" not in text
+        text.encode('utf-8')
+        assert 'two\\nlines' in text and 'two\nlines' not in text
 
 
 def test_links_and_what_is_no_file(photos):
-    (photos / "sky" / "again").symlink_to(photos, target_is_directory=True)
-    (photos / "sky" / "gone.jpg").symlink_to(photos / "nothing")
-    (photos / "sky" / "self.jpg").symlink_to(photos / "sky" / "self.jpg")
-    os.mkfifo(photos / "sky" / "pipe.jpg")
+    (photos / 'sky' / 'again').symlink_to(photos, target_is_directory=True)
+    (photos / 'sky' / 'gone.jpg').symlink_to(photos / 'nothing')
+    (photos / 'sky' / 'self.jpg').symlink_to(photos / 'sky' / 'self.jpg')
+    os.mkfifo(photos / 'sky' / 'pipe.jpg')
     found = kinds(check_images(photos))
-    assert found["loop"] == ["sky/again"] and found["broken link"] == ["sky/gone.jpg", "sky/self.jpg"] and found["not a file"] == ["sky/pipe.jpg"]
+    assert found['loop'] == ['sky/again'] and found['broken link'] == ['sky/gone.jpg', 'sky/self.jpg'] and found['not a file'] == ['sky/pipe.jpg']
 
 
 def test_closed_files_and_folders(photos, monkeypatch):
     really_open, really_scan = open, os.scandir
 
     def closed(file, *args, **kwargs):
-        if str(file).endswith("sky/00.jpg"):
-            raise PermissionError(13, "Permission denied")
+        if str(file).endswith('sky/00.jpg'):
+            raise PermissionError(13, 'Permission denied')
         return really_open(file, *args, **kwargs)
 
     def scandir(path):
-        if Path(path).name == "temple":
-            raise PermissionError(13, "Permission denied")
+        if Path(path).name == 'temple':
+            raise PermissionError(13, 'Permission denied')
         return really_scan(path)
 
-    monkeypatch.setattr(one_file, "open", closed, raising=False)
-    monkeypatch.setattr(os, "scandir", scandir)
+    monkeypatch.setattr(one_file, 'open', closed, raising=False)
+    monkeypatch.setattr(os, 'scandir', scandir)
     found = kinds(check_images(photos))
-    assert found["closed file"] == ["sky/00.jpg"] and found["closed folder"] == ["temple"]
+    assert found['closed file'] == ['sky/00.jpg'] and found['closed folder'] == ['temple']
 
 
 def test_every_format_cut_off(tmp_path):
-    for label in ("whole", "cut"):
+    for label in ('whole', 'cut'):
         (tmp_path / label).mkdir()
-    for i, (ending, big) in enumerate((e, b) for e in ("jpg", "png", "gif", "bmp", "webp", "tif") for b in (False, True)):
-        piece = Image.fromarray(np.random.default_rng(i).integers(0, 255, (600, 600, 3) if big else (40, 40, 3), "uint8"))
-        file = tmp_path / "whole" / f"{big}.{ending}"
+    for i, (ending, big) in enumerate((e, b) for e in ('jpg', 'png', 'gif', 'bmp', 'webp', 'tif') for b in (False, True)):
+        piece = Image.fromarray(np.random.default_rng(i).integers(0, 255, (600, 600, 3) if big else (40, 40, 3), 'uint8'))
+        file = tmp_path / 'whole' / f'{big}.{ending}'
         piece.save(file)
         for share in (0.3, 0.97):
-            (tmp_path / "cut" / f"{big} {share}.{ending}").write_bytes(file.read_bytes()[: int(share * file.stat().st_size)])
+            (tmp_path / 'cut' / f'{big} {share}.{ending}').write_bytes(file.read_bytes()[: int(share * file.stat().st_size)])
     found = kinds(check_images(tmp_path))
-    assert len(found["damaged"]) == 24 and all(name.startswith("cut/") for name in found["damaged"])
+    assert len(found['damaged']) == 24 and all(name.startswith('cut/') for name in found['damaged'])
 
 
 def test_the_same_image_by_content(tmp_path):
-    for side in ("train", "valid"):
-        for label in ("sky", "temple"):
+    for side in ('train', 'valid'):
+        for label in ('sky', 'temple'):
             (tmp_path / side / label).mkdir(parents=True)
-            for i, piece in enumerate(cuttings(label, 4, seed=len(side) + (side == "valid"))):
-                piece.save(tmp_path / side / label / f"{i}.png")
-    Image.open(tmp_path / "train/sky/0.png").save(tmp_path / "valid/sky/another name.bmp")
-    Image.open(tmp_path / "train/sky/1.png").save(tmp_path / "train/temple/1 again.png", compress_level=1)
-    (tmp_path / "valid/sky/0.png").rename(tmp_path / "valid/sky/other.png")  # the same name says nothing
+            for i, piece in enumerate(cuttings(label, 4, seed=len(side) + (side == 'valid'))):
+                piece.save(tmp_path / side / label / f'{i}.png')
+    Image.open(tmp_path / 'train/sky/0.png').save(tmp_path / 'valid/sky/another name.bmp')
+    Image.open(tmp_path / 'train/sky/1.png').save(tmp_path / 'train/temple/1 again.png', compress_level=1)
+    (tmp_path / 'valid/sky/0.png').rename(tmp_path / 'valid/sky/other.png')  # the same name says nothing
     found = kinds(check_images(tmp_path))
-    assert found["leak"] == ["valid/sky/another name.bmp"] and found["two labels"] == ["train/sky/1.png"]
+    assert found['leak'] == ['valid/sky/another name.bmp'] and found['two labels'] == ['train/sky/1.png']
 
 
 def test_a_large_image_saved_anew(tmp_path, monkeypatch):
-    big = cuttings("temple", 1)[0].resize((600, 600))
-    for side, ending in (("train", "png"), ("valid", "bmp")):
-        for label in ("a", "b"):
+    big = cuttings('temple', 1)[0].resize((600, 600))
+    for side, ending in (('train', 'png'), ('valid', 'bmp')):
+        for label in ('a', 'b'):
             (tmp_path / side / label).mkdir(parents=True)
-            for i, piece in enumerate(cuttings("sky", 2, seed=ord(label) + 10 * (side == "valid"))):
-                piece.save(tmp_path / side / label / f"{i}.png")
-        big.save(tmp_path / side / "b" / f"big.{ending}")
+            for i, piece in enumerate(cuttings('sky', 2, seed=ord(label) + 10 * (side == 'valid'))):
+                piece.save(tmp_path / side / label / f'{i}.png')
+        big.save(tmp_path / side / 'b' / f'big.{ending}')
     found = kinds(check_images(tmp_path))
-    assert found["leak"] == ["valid/b/big.bmp"] and "unpacked" not in found
-    monkeypatch.setattr(module, "MANY", 8)  # more PNG files than that are not all unpacked
+    assert found['leak'] == ['valid/b/big.bmp'] and 'unpacked' not in found
+    monkeypatch.setattr(module, 'MANY', 8)  # more PNG files than that are not all unpacked
     check = check_images(tmp_path)
-    assert "leak" not in kinds(check) and kinds(check)["unpacked"] == ["train/b/big.png"] and "byte by byte" in check._repr_html_()
-    big.save(tmp_path / "train" / "b" / "big.tif")
-    assert kinds(check_images(tmp_path))["leak"] == ["valid/b/big.bmp"]
+    assert 'leak' not in kinds(check) and kinds(check)['unpacked'] == ['train/b/big.png'] and 'byte by byte' in check._repr_html_()
+    big.save(tmp_path / 'train' / 'b' / 'big.tif')
+    assert kinds(check_images(tmp_path))['leak'] == ['valid/b/big.bmp']
 
 
 def test_folders_of_other_systems(photos):
-    (photos / "__MACOSX").mkdir()
-    (photos / ".DS_Store").touch()
-    row, = [row for row in check_images(photos).problems if row.kind == "hidden" and row.where == "__MACOSX"]
-    assert "a folder __MACOSX can be removed" in row.to_do
+    (photos / '__MACOSX').mkdir()
+    (photos / '.DS_Store').touch()
+    row, = [row for row in check_images(photos).problems if row.kind == 'hidden' and row.where == '__MACOSX']
+    assert 'a folder __MACOSX can be removed' in row.to_do
 
 
 def test_a_table(tmp_path):
-    names(tmp_path / "images")
-    rows = [f"{label} ({i}),{label},{i == 0}" for label in ("sky", "temple") for i in range(6)]
-    (tmp_path / "list.csv").write_text("id,species,is_valid\n" + "\n".join([*rows, "sky (1),sky,False", "sky (2),temple,False", "gone,sky,False", "temple (5),,False"]))
+    names(tmp_path / 'images')
+    rows = [f'{label} ({i}),{label},{i == 0}' for label in ('sky', 'temple') for i in range(6)]
+    (tmp_path / 'list.csv').write_text('id,species,is_valid\n' + '\n'.join([*rows, 'sky (1),sky,False', 'sky (2),temple,False', 'gone,sky,False', 'temple (5),,False']))
     check = check_images(tmp_path)
     found = kinds(check)
-    assert check.layout.kind == "csv" and set(check.files.label.dropna()) == {"sky", "temple"}
-    assert found["csv missing"] == ["images/gone.png"] and found["csv twice"] == ["images/sky (1).png"]
-    assert found["csv labels"] == ["images/sky (2).png"] and len(found["csv unlisted"]) == 6 and found["csv no label"] == ["list.csv"]
-    (tmp_path / "list.csv").write_bytes("id,species\nsky (1),Löwe".encode("utf-16"))
-    assert kinds(check_images(tmp_path))["csv closed"] == ["list.csv"]
+    assert check.layout.kind == 'csv' and set(check.files.label.dropna()) == {'sky', 'temple'}
+    assert found['csv missing'] == ['images/gone.png'] and found['csv twice'] == ['images/sky (1).png']
+    assert found['csv labels'] == ['images/sky (2).png'] and len(found['csv unlisted']) == 6 and found['csv no label'] == ['list.csv']
+    (tmp_path / 'list.csv').write_bytes('id,species\nsky (1),Löwe'.encode('utf-16'))
+    assert kinds(check_images(tmp_path))['csv closed'] == ['list.csv']
 
 
 def test_classes(tmp_path):
-    (tmp_path / "probe").touch()
-    if (tmp_path / "PROBE").exists():
-        pytest.skip("this disk takes A and a for the same")
-    (tmp_path / "probe").unlink()
+    (tmp_path / 'probe').touch()
+    if (tmp_path / 'PROBE').exists():
+        pytest.skip('this disk takes A and a for the same')
+    (tmp_path / 'probe').unlink()
     class_folders(tmp_path, n=2)
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "SKY").mkdir(exist_ok=True)
-    for i, piece in enumerate(cuttings("sky", 40, seed=7)):
-        piece.save(tmp_path / "SKY" / f"{i}.png")
-    (tmp_path / "SKY" / "inner").mkdir()
-    piece.rotate(90).save(tmp_path / "SKY" / "inner" / "deep.png")
-    piece.save(tmp_path / "SKY" / "A.PNG"), piece.rotate(180).save(tmp_path / "SKY" / "a.png")
+    (tmp_path / 'empty').mkdir()
+    (tmp_path / 'SKY').mkdir(exist_ok=True)
+    for i, piece in enumerate(cuttings('sky', 40, seed=7)):
+        piece.save(tmp_path / 'SKY' / f'{i}.png')
+    (tmp_path / 'SKY' / 'inner').mkdir()
+    piece.rotate(90).save(tmp_path / 'SKY' / 'inner' / 'deep.png')
+    piece.save(tmp_path / 'SKY' / 'A.PNG'), piece.rotate(180).save(tmp_path / 'SKY' / 'a.png')
     found = kinds(check_images(tmp_path))
-    assert {"few", "unbalanced", "alike", "empty class", "deeper", "collide"} <= set(found)
-    assert found["empty class"] == ["empty"] and found["alike"] == ["SKY"] and "SKY/A.PNG" in found["collide"]
+    assert {'few', 'unbalanced', 'alike', 'empty class', 'deeper', 'collide'} <= set(found)
+    assert found['empty class'] == ['empty'] and found['alike'] == ['SKY'] and 'SKY/A.PNG' in found['collide']
 
 
 def test_one_class_only_and_no_labels(tmp_path):
     class_folders(tmp_path, n=3)
-    for file in (tmp_path / "sky").iterdir():
-        file.rename(tmp_path / f"IMG_{file.name}")
-    assert "beside" in kinds(check_images(tmp_path))
-    for label in ("temple", "flower"):
+    for file in (tmp_path / 'sky').iterdir():
+        file.rename(tmp_path / f'IMG_{file.name}')
+    assert 'beside' in kinds(check_images(tmp_path))
+    for label in ('temple', 'flower'):
         for file in (tmp_path / label).iterdir():
             file.unlink()
-    assert kinds(check_images(tmp_path))["no labels"] == ["."]
-    (tmp_path / "IMG_00.jpg").rename(tmp_path / "temple" / "0.jpg")
-    assert kinds(check_images(tmp_path))["one class"] == ["temple"]
+    assert kinds(check_images(tmp_path))['no labels'] == ['.']
+    (tmp_path / 'IMG_00.jpg').rename(tmp_path / 'temple' / '0.jpg')
+    assert kinds(check_images(tmp_path))['one class'] == ['temple']
 
 
 def test_a_hundred_thousand_entries(tmp_path):
-    (tmp_path / "a").mkdir()
+    (tmp_path / 'a').mkdir()
     for i in range(100_000):
-        os.close(os.open(tmp_path / "a" / (f"{i}.png" if i < 10_000 else f"{i}.txt"), os.O_CREAT | os.O_WRONLY))
+        os.close(os.open(tmp_path / 'a' / (f'{i}.png' if i < 10_000 else f'{i}.txt'), os.O_CREAT | os.O_WRONLY))
     done = []
     check = check_images(tmp_path, lambda n, total: done.append(total))
     found = kinds(check)
-    assert len(found["empty file"]) == 10_000 == len(done) and len(found["others"]) == 90_000
+    assert len(found['empty file']) == 10_000 == len(done) and len(found['others']) == 90_000
     assert len(str(check)) < 10_000
 
 
@@ -214,35 +214,35 @@ def test_stopping_does_not_wait_for_the_rest(photos):
     assert seen == [1]
 
 
-@pytest.mark.parametrize("kind", ["folders", "train and valid", "names", "csv", "csv with words", "inner"])
+@pytest.mark.parametrize('kind', ['folders', 'train and valid', 'names', 'csv', 'csv with words', 'inner'])
 def test_the_line_that_is_shown_reads_what_was_guessed(tmp_path, kind):
     import pandas as pd
     from fastai.vision.all import ImageDataLoaders, Resize, get_image_files
 
     from easing_fastai.chapters.your_own_images import labels_by_file
 
-    path = names(tmp_path / "p") if "csv" in kind or kind == "names" else class_folders(tmp_path / "p" / ("inner" if kind == "inner" else ""), n=6)
-    if kind == "inner":
-        path = tmp_path / "p"
-    if kind == "train and valid":
-        for side in ("train", "valid"):
-            class_folders(path / side, n=4, seed=side == "valid")
-        for label in ("sky", "temple", "flower"):
+    path = names(tmp_path / 'p') if 'csv' in kind or kind == 'names' else class_folders(tmp_path / 'p' / ('inner' if kind == 'inner' else ''), n=6)
+    if kind == 'inner':
+        path = tmp_path / 'p'
+    if kind == 'train and valid':
+        for side in ('train', 'valid'):
+            class_folders(path / side, n=4, seed=side == 'valid')
+        for label in ('sky', 'temple', 'flower'):
             for file in (path / label).iterdir():
                 file.unlink()
             (path / label).rmdir()
-    if "csv" in kind:
-        valid = ("valid" if kind == "csv with words" else "True", "train" if kind == "csv with words" else "False")
-        rows = [f"{file.name};{file.name.split()[0]};{valid[i % 2]}" for i, file in enumerate(sorted(path.iterdir()))]
-        (path / "labels.csv").write_text("\n".join(["file;label;split", *rows]))
+    if 'csv' in kind:
+        valid = ('valid' if kind == 'csv with words' else 'True', 'train' if kind == 'csv with words' else 'False')
+        rows = [f'{file.name};{file.name.split()[0]};{valid[i % 2]}' for i, file in enumerate(sorted(path.iterdir()))]
+        (path / 'labels.csv').write_text('\n'.join(['file;label;split', *rows]))
     guess = guess_layout(path)
-    assert guess.kind == {"csv with words": "csv", "inner": "folders"}.get(kind, kind)
-    *before, line = guess.code.split("\n")
-    scope = {"path": path, "pd": pd, "ImageDataLoaders": ImageDataLoaders, "Resize": Resize, "get_image_files": get_image_files}
-    exec("\n".join(before), scope)
+    assert guess.kind == {'csv with words': 'csv', 'inner': 'folders'}.get(kind, kind)
+    *before, line = guess.code.split('\n')
+    scope = {'path': path, 'pd': pd, 'ImageDataLoaders': ImageDataLoaders, 'Resize': Resize, 'get_image_files': get_image_files}
+    exec('\n'.join(before), scope)
     made = labels_by_file(eval(line, scope))
-    expected = guess.table.sort_values("file")
-    files = [f"inner/{f}" if kind == "inner" and not f.startswith("inner/") else f for f in made.file]
+    expected = guess.table.sort_values('file')
+    files = [f'inner/{f}' if kind == 'inner' and not f.startswith('inner/') else f for f in made.file]
     assert files == expected.file.tolist() and made.label.tolist() == expected.label.tolist()
     if expected.is_valid.notna().all():
-        assert (made["set"] == "valid").tolist() == expected.is_valid.tolist()
+        assert (made['set'] == 'valid').tolist() == expected.is_valid.tolist()

@@ -16,36 +16,36 @@ HANGS = 600  # seconds, after which a process will never end
 
 
 def test_every_command_has_a_summary_that_fits(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
-    code, output = command("--help")
-    commands = output.partition("Commands: ")[2]
-    assert code == 0 and "..." not in commands
-    for name in ("doctor", "download", "run", "lab", "check", "train", "predict", "bench"):
+    monkeypatch.setenv('COLUMNS', '80')
+    code, output = command('--help')
+    commands = output.partition('Commands: ')[2]
+    assert code == 0 and '...' not in commands
+    for name in ('doctor', 'download', 'run', 'lab', 'check', 'train', 'predict', 'bench'):
         assert name in commands.split()
 
 
 def test_doctor(digits):
-    done = easing_fastai("doctor")
+    done = easing_fastai('doctor')
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Ready." in done.stdout and "torchvision" in done.stdout
+    assert 'Ready.' in done.stdout and 'torchvision' in done.stdout
 
 
-@pytest.mark.parametrize("package, error, advice", [
-    ("torchvision", "RuntimeError('operator torchvision::nms does not exist')", "--force-reinstall torch torchvision"),
-    ("fastai", "ImportError('cannot import name x')", "--force-reinstall fastai"),
+@pytest.mark.parametrize('package, error, advice', [
+    ('torchvision', "RuntimeError('operator torchvision::nms does not exist')", '--force-reinstall torch torchvision'),
+    ('fastai', "ImportError('cannot import name x')", '--force-reinstall fastai'),
 ])
 def test_doctor_on_a_broken_installation(tmp_path, package, error, advice):
-    (tmp_path / f"{package}.py").write_text(f"raise {error}\n")
-    done = cold_start("-m", "easing_fastai", "doctor", PYTHONPATH=f"{tmp_path}{os.pathsep}{REPO}", COLUMNS="200")
-    assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert advice in done.stdout and "Training cannot work yet" in done.stderr
+    (tmp_path / f'{package}.py').write_text(f'raise {error}\n')
+    done = cold_start('-m', 'easing_fastai', 'doctor', PYTHONPATH=f'{tmp_path}{os.pathsep}{REPO}', COLUMNS='200')
+    assert done.returncode == 1 and 'Traceback' not in done.stderr
+    assert advice in done.stdout and 'Training cannot work yet' in done.stderr
 
 
 def test_download_says_what_it_could_not_get():
-    done = easing_fastai("download", HTTP_PROXY="http://127.0.0.1:9", HTTPS_PROXY="http://127.0.0.1:9",
-                         http_proxy="http://127.0.0.1:9", https_proxy="http://127.0.0.1:9", COLUMNS="300")
-    assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "MNIST_SAMPLE could not be downloaded" in done.stderr and "The ResNet-18 weights could not be downloaded" in done.stderr
+    done = easing_fastai('download', HTTP_PROXY='http://127.0.0.1:9', HTTPS_PROXY='http://127.0.0.1:9',
+                         http_proxy='http://127.0.0.1:9', https_proxy='http://127.0.0.1:9', COLUMNS='300')
+    assert done.returncode == 1 and 'Traceback' not in done.stderr
+    assert 'MNIST_SAMPLE could not be downloaded' in done.stderr and 'The ResNet-18 weights could not be downloaded' in done.stderr
 
 
 def test_download_with_everything_there(tmp_path):
@@ -59,21 +59,21 @@ sys.argv = ['easing-fastai', 'download']
 from easing_fastai.cli import main
 main()
 """
-    done = start("-c", code)
-    assert done.returncode == 0 and done.stdout.count("✓") == 2
+    done = start('-c', code)
+    assert done.returncode == 0 and done.stdout.count('✓') == 2
 
 
-@pytest.mark.parametrize("asked, wrong", [(["77"], "77"), (["05_fine_tun"], "05_fine_tun"), (["05_wrong", "05"], "05_wrong"), ([""], "''")])
+@pytest.mark.parametrize('asked, wrong', [(['77'], '77'), (['05_fine_tun'], '05_fine_tun'), (['05_wrong', '05'], '05_wrong'), ([''], "''")])
 def test_run_an_unknown_chapter(asked, wrong):
-    code, output = command("run", "--", *asked)
-    assert code == 2 and f"There is no chapter {wrong}. There are: 00_environment, 01_mnist" in output
+    code, output = command('run', '--', *asked)
+    assert code == 2 and f'There is no chapter {wrong}. There are: 00_environment, 01_mnist' in output
 
 
 def test_run_where_no_folder_can_be_made(tmp_path):
-    (tmp_path / "a_file").write_text("in the way")
-    done = easing_fastai("run", "00", "--out", str(tmp_path / "a_file"))
-    assert done.returncode == 1 and "Choose another place with --out" in " ".join(done.stderr.split())
-    assert (tmp_path / "a_file").read_text() == "in the way"
+    (tmp_path / 'a_file').write_text('in the way')
+    done = easing_fastai('run', '00', '--out', str(tmp_path / 'a_file'))
+    assert done.returncode == 1 and 'Choose another place with --out' in ' '.join(done.stderr.split())
+    assert (tmp_path / 'a_file').read_text() == 'in the way'
 
 
 def test_run_without_the_extra():
@@ -83,15 +83,15 @@ cli.find_spec = lambda name: None
 sys.argv = ['easing-fastai', 'run']
 cli.main()
 """
-    done = start("-c", code)
-    assert done.returncode == 1 and 'pip install "easing_fastai[lab]"' in " ".join(done.stderr.split())
+    done = start('-c', code)
+    assert done.returncode == 1 and 'pip install "easing_fastai[lab]"' in ' '.join(done.stderr.split())
 
 
-@pytest.mark.parametrize("args, words", [
-    (["lab", "x" * 300], "The notebooks could not be copied to"),
-    (["predict", "x" * 300, "a.png"], "cannot be read: File name too long"),
-    (["train", ".", "--seed", "9" * 23], "--seed"),
-    (["train", ".", "--seed", "-1"], "--seed"),
+@pytest.mark.parametrize('args, words', [
+    (['lab', 'x' * 300], 'The notebooks could not be copied to'),
+    (['predict', 'x' * 300, 'a.png'], 'cannot be read: File name too long'),
+    (['train', '.', '--seed', '9' * 23], '--seed'),
+    (['train', '.', '--seed', '-1'], '--seed'),
 ])
 def test_what_cannot_be(tmp_path, monkeypatch, args, words):
     monkeypatch.chdir(tmp_path)
@@ -101,12 +101,12 @@ def test_what_cannot_be(tmp_path, monkeypatch, args, words):
 
 
 def test_a_kernel_that_does_not_start(tmp_path):
-    (tmp_path / "ipykernel").mkdir()
-    (tmp_path / "ipykernel" / "__init__.py").write_text("raise ImportError('half of it is missing')\n")
-    done = cold_start("-m", "easing_fastai", "run", "00", "01", "--out", str(tmp_path / "runs"), PYTHONPATH=f"{tmp_path}{os.pathsep}{REPO}", COLUMNS="400")
-    assert done.returncode == 1 and "Traceback" not in done.stderr and "atexit" not in done.stderr
-    assert done.stderr.count("did not start: ImportError: half of it is missing.") == 1
-    assert "pip install --force-reinstall ipykernel" in done.stderr
+    (tmp_path / 'ipykernel').mkdir()
+    (tmp_path / 'ipykernel' / '__init__.py').write_text("raise ImportError('half of it is missing')\n")
+    done = cold_start('-m', 'easing_fastai', 'run', '00', '01', '--out', str(tmp_path / 'runs'), PYTHONPATH=f'{tmp_path}{os.pathsep}{REPO}', COLUMNS='400')
+    assert done.returncode == 1 and 'Traceback' not in done.stderr and 'atexit' not in done.stderr
+    assert done.stderr.count('did not start: ImportError: half of it is missing.') == 1
+    assert 'pip install --force-reinstall ipykernel' in done.stderr
 
 
 @pytest.fixture
@@ -115,8 +115,8 @@ def two_chapters(tmp_path):
     import nbformat
 
     cell = nbformat.v4.new_code_cell
-    for name, cells in {"00_good": ["#| label: key-result\nprint('all is well')"], "01_bad": ["x = 1", "x/0"]}.items():
-        nbformat.write(nbformat.v4.new_notebook(cells=[cell(source) for source in cells]), tmp_path / f"{name}.ipynb")
+    for name, cells in {'00_good': ["#| label: key-result\nprint('all is well')"], '01_bad': ['x = 1', 'x/0']}.items():
+        nbformat.write(nbformat.v4.new_notebook(cells=[cell(source) for source in cells]), tmp_path / f'{name}.ipynb')
     code = f"""
 from pathlib import Path
 from easing_fastai.dev import run as pages
@@ -131,14 +131,14 @@ main()
 
 def test_run_makes_pages_and_tells_which_cell_failed(two_chapters):
     folder, code = two_chapters
-    before = (folder / "01_bad.ipynb").read_bytes()
-    done = start("-c", code, COLUMNS="100")
+    before = (folder / '01_bad.ipynb').read_bytes()
+    done = start('-c', code, COLUMNS='100')
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "all is well" in done.stdout and "ZeroDivisionError: division by zero" in done.stdout and "x/0" in done.stdout
-    made = next((folder / "runs").iterdir())
-    assert {p.name for p in made.iterdir()} == {"index.html", "00_good.html", "00_good.ipynb", "01_bad.html", "01_bad.ipynb"}
-    assert str(made / "index.html") in done.stdout
-    assert (folder / "01_bad.ipynb").read_bytes() == before
+    assert 'all is well' in done.stdout and 'ZeroDivisionError: division by zero' in done.stdout and 'x/0' in done.stdout
+    made = next((folder / 'runs').iterdir())
+    assert {p.name for p in made.iterdir()} == {'index.html', '00_good.html', '00_good.ipynb', '01_bad.html', '01_bad.ipynb'}
+    assert str(made / 'index.html') in done.stdout
+    assert (folder / '01_bad.ipynb').read_bytes() == before
 
 
 def test_ctrl_c_in_a_chapter(two_chapters):
@@ -146,21 +146,21 @@ def test_ctrl_c_in_a_chapter(two_chapters):
     import nbformat
 
     waits = "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(300)"
-    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(waits)]), folder / "00_good.ipynb")
-    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n" + code  # make in the background ignores it
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while not (pid := next(folder.glob("runs/*/pid"), None)) or not pid.read_text():
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(waits)]), folder / '00_good.ipynb')
+    code = 'import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n' + code  # make in the background ignores it
+    process = subprocess.Popen([sys.executable, '-c', code], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not (pid := next(folder.glob('runs/*/pid'), None)) or not pid.read_text():
         assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=HANGS)
-    assert process.returncode != 0 and "Traceback" not in err and "Stopped" in err
+    assert process.returncode != 0 and 'Traceback' not in err and 'Stopped' in err
     while psutil.pid_exists(int(pid.read_text())):  # the kernel ends, too
         time.sleep(0.1)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals")
-@pytest.mark.parametrize("step", ["start_new_kernel", "start_new_kernel_client"])
+@pytest.mark.skipif(os.name == 'nt', reason='signals')
+@pytest.mark.parametrize('step', ['start_new_kernel', 'start_new_kernel_client'])
 def test_ctrl_c_while_the_kernel_starts(two_chapters, step):
     folder, code = two_chapters
     early = f"""
@@ -175,14 +175,14 @@ def interrupted(*args, **kwargs):
     return usual(*args, **kwargs)
 NotebookClient.{step} = interrupted
 """
-    done = start("-c", early + code)
-    assert done.returncode == 130 and "Stopped" in done.stderr
-    assert "Traceback" not in done.stderr and "atexit" not in done.stderr, done.stderr
-    assert [p.name for p in folder.glob("runs/*/*")] == ["index.html"]
+    done = start('-c', early + code)
+    assert done.returncode == 130 and 'Stopped' in done.stderr
+    assert 'Traceback' not in done.stderr and 'atexit' not in done.stderr, done.stderr
+    assert [p.name for p in folder.glob('runs/*/*')] == ['index.html']
 
 
 def test_ctrl_c_in_a_download(tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as silent:
+    with socket.create_server(('127.0.0.1', 0)) as silent:
         code = f"""
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -192,7 +192,7 @@ sys.argv = ['easing-fastai', 'download']
 from easing_fastai.cli import main
 main()
 """
-        process = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "FASTAI_HOME": str(tmp_path)},
+        process = subprocess.Popen([sys.executable, '-c', code], env={**os.environ, 'FASTAI_HOME': str(tmp_path)},
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         silent.settimeout(HANGS)
         connection, _ = silent.accept()
@@ -200,67 +200,67 @@ main()
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=HANGS)
         connection.close()
-    assert process.returncode == 130 and "Nothing of MNIST_SAMPLE was kept" in err and "Traceback" not in err
-    assert list((tmp_path / "data").iterdir()) == []
+    assert process.returncode == 130 and 'Nothing of MNIST_SAMPLE was kept' in err and 'Traceback' not in err
+    assert list((tmp_path / 'data').iterdir()) == []
 
 
-@pytest.mark.skipif(not shutil.which("mount") or os.name != "posix" or os.geteuid() != 0, reason="a full disk takes root to make")
-@pytest.mark.parametrize("what", ["run", "lab", "data"])
+@pytest.mark.skipif(not shutil.which('mount') or os.name != 'posix' or os.geteuid() != 0, reason='a full disk takes root to make')
+@pytest.mark.parametrize('what', ['run', 'lab', 'data'])
 def test_a_full_disk(two_chapters, what):
     folder, run = two_chapters
-    full = folder / "full"
+    full = folder / 'full'
     full.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(full)]).returncode:
-        pytest.skip("no tmpfs may be mounted here")
+    if subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', str(full)]).returncode:
+        pytest.skip('no tmpfs may be mounted here')
     try:
-        (full / "filler").write_bytes(b"x" * 40_000)
-        if what == "run":
-            done = start("-c", run.replace(str(folder / "runs"), str(full)))
-        elif what == "lab":
-            done = easing_fastai("lab", str(full / "notebooks"))
+        (full / 'filler').write_bytes(b'x' * 40_000)
+        if what == 'run':
+            done = start('-c', run.replace(str(folder / 'runs'), str(full)))
+        elif what == 'lab':
+            done = easing_fastai('lab', str(full / 'notebooks'))
         else:
-            done = start("-c", "from easing_fastai.core import *; mnist_sample()", FASTAI_HOME=str(full))
-            assert "could be written" in done.stderr and "FASTAI_HOME" in done.stderr
-        assert "No space left" in " ".join(done.stderr.split())
-        assert "Traceback" not in done.stderr or what == "data"
+            done = start('-c', 'from easing_fastai.core import *; mnist_sample()', FASTAI_HOME=str(full))
+            assert 'could be written' in done.stderr and 'FASTAI_HOME' in done.stderr
+        assert 'No space left' in ' '.join(done.stderr.split())
+        assert 'Traceback' not in done.stderr or what == 'data'
         assert done.returncode == 1
-        assert not [p for p in full.rglob("*") if "digits_sample" in p.name or p.name == "notebooks"]
-        if what == "run":
-            assert not list(full.rglob(".*")), "an unfinished page stays"
-            assert all(page.read_text().rstrip().endswith("</html>") for page in full.rglob("*.html"))
+        assert not [p for p in full.rglob('*') if 'digits_sample' in p.name or p.name == 'notebooks']
+        if what == 'run':
+            assert not list(full.rglob('.*')), 'an unfinished page stays'
+            assert all(page.read_text().rstrip().endswith('</html>') for page in full.rglob('*.html'))
     finally:
-        subprocess.run(["umount", str(full)], check=True)
+        subprocess.run(['umount', str(full)], check=True)
 
 
-@pytest.mark.parametrize("env", [{"NO_COLOR": "1", "TERM": "dumb"}, {"COLUMNS": "40"}])
+@pytest.mark.parametrize('env', [{'NO_COLOR': '1', 'TERM': 'dumb'}, {'COLUMNS': '40'}])
 def test_poor_terminals(two_chapters, env):
     folder, code = two_chapters
-    done = start("-c", code, **env)
-    assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "ZeroDivisionError" in done.stdout and "\x1b" not in done.stdout
+    done = start('-c', code, **env)
+    assert done.returncode == 1 and 'Traceback' not in done.stderr
+    assert 'ZeroDivisionError' in done.stdout and '\x1b' not in done.stdout
 
 
 def test_python_dash_m_is_the_command():
-    assert "easing-fastai" in (REPO / "settings.ini").read_text()
-    assert easing_fastai("run", "--help").returncode == 0
+    assert 'easing-fastai' in (REPO / 'settings.ini').read_text()
+    assert easing_fastai('run', '--help').returncode == 0
 
 
 def test_bench_offline(tmp_path, digits):
-    out = tmp_path / "bench.png"
-    done = easing_fastai("bench", "--repeats", "1", "--out", str(out), COLUMNS="80", OMP_NUM_THREADS="1")
+    out = tmp_path / 'bench.png'
+    done = easing_fastai('bench', '--repeats', '1', '--out', str(out), COLUMNS='80', OMP_NUM_THREADS='1')
     assert done.returncode == 0, done.stderr
-    assert "digits_sample; " in done.stdout and "cores" in done.stdout and "digits_resnet18, fine_tune(1)" in done.stdout
-    assert all(re.search(f"^ *{way} ", done.stdout, flags=re.M) for way in ("fastai", "in memory", "fast", "bare loop")), done.stdout
-    assert out.read_bytes().startswith(b"\x89PNG") and [p.name for p in tmp_path.iterdir()] == ["bench.png"]
+    assert 'digits_sample; ' in done.stdout and 'cores' in done.stdout and 'digits_resnet18, fine_tune(1)' in done.stdout
+    assert all(re.search(f'^ *{way} ', done.stdout, flags=re.M) for way in ('fastai', 'in memory', 'fast', 'bare loop')), done.stdout
+    assert out.read_bytes().startswith(b'\x89PNG') and [p.name for p in tmp_path.iterdir()] == ['bench.png']
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals")
+@pytest.mark.skipif(os.name == 'nt', reason='signals')
 def test_bench_interrupted(tmp_path, digits):
-    out = tmp_path / "bench.png"
-    running = subprocess.Popen([sys.executable, "-m", "easing_fastai", "bench", "--out", str(out)], cwd=tmp_path,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    out = tmp_path / 'bench.png'
+    running = subprocess.Popen([sys.executable, '-m', 'easing_fastai', 'bench', '--out', str(out)], cwd=tmp_path,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, 'OMP_NUM_THREADS': '1'})
     line = running.stdout.readline()
-    while line and "cores" not in line:  # the machine is named, the training begins
+    while line and 'cores' not in line:  # the machine is named, the training begins
         line = running.stdout.readline()
     time.sleep(1)
     for _ in range(5):  # Python drops a signal that comes in the very moment of starting a helper process
@@ -270,14 +270,14 @@ def test_bench_interrupted(tmp_path, digits):
             break
         except subprocess.TimeoutExpired:
             continue
-    assert running.returncode == 130 and "Stopped. Nothing was written." in errors and "Traceback" not in errors
+    assert running.returncode == 130 and 'Stopped. Nothing was written.' in errors and 'Traceback' not in errors
     assert list(tmp_path.iterdir()) == []
 
 
 def test_bench_where_nothing_can_be_written(tmp_path):
-    for out, expected in ((tmp_path, 1), (tmp_path / "bench.jpg", 2), (tmp_path / "no" / "bench.png", 1), (tmp_path / f"{'x' * 300}.png", 1)):
-        code, output = command("bench", "--out", out)
-        assert code == expected and "--out" in output, output
+    for out, expected in ((tmp_path, 1), (tmp_path / 'bench.jpg', 2), (tmp_path / 'no' / 'bench.png', 1), (tmp_path / f"{'x' * 300}.png", 1)):
+        code, output = command('bench', '--out', out)
+        assert code == expected and '--out' in output, output
     assert list(tmp_path.iterdir()) == []
 
 
@@ -286,10 +286,10 @@ def test_bench_with_an_image_that_cannot_be_read(tmp_path, digits, monkeypatch):
     from easing_fastai.speed import bench
 
     def compare(*args, **kwargs):
-        raise FileNotFoundError(2, "No such file or directory", "train/3/7.png")
+        raise FileNotFoundError(2, 'No such file or directory', 'train/3/7.png')
 
-    monkeypatch.setattr(bench, "compare_ways", compare)
-    monkeypatch.setattr(cli, "silence_workers", lambda: None)  # it is for the rest of a process
-    code, output = command("bench", "--out", tmp_path / "bench.png")
-    assert code == 1 and "could not be written" not in output and list(tmp_path.iterdir()) == []
-    assert "The training stopped" in output and "train/3/7.png" in output
+    monkeypatch.setattr(bench, 'compare_ways', compare)
+    monkeypatch.setattr(cli, 'silence_workers', lambda: None)  # it is for the rest of a process
+    code, output = command('bench', '--out', tmp_path / 'bench.png')
+    assert code == 1 and 'could not be written' not in output and list(tmp_path.iterdir()) == []
+    assert 'The training stopped' in output and 'train/3/7.png' in output

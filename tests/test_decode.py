@@ -19,24 +19,24 @@ ENTRIES = [*NAMES.items(), *dictionary().concepts.items()]
 
 def code_of_the_series():
     "Everything in the notebooks that Python can read: code cells, and blocks of code in the text."
-    for path in sorted((REPO / "nbs").rglob("*.ipynb")):
-        if {"_proc", ".ipynb_checkpoints"} & set(path.parts):
+    for path in sorted((REPO / 'nbs').rglob('*.ipynb')):
+        if {'_proc', '.ipynb_checkpoints'} & set(path.parts):
             continue
-        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
-            text = "".join(cell["source"])
-            blocks = [text] if cell["cell_type"] == "code" else re.findall(r"```python\n(.*?)```", text, flags=re.S)
+        for cell in json.loads(path.read_text(encoding='utf-8'))['cells']:
+            text = ''.join(cell['source'])
+            blocks = [text] if cell['cell_type'] == 'code' else re.findall(r'```python\n(.*?)```', text, flags=re.S)
             for block in blocks:
                 try:
-                    yield ast.parse(re.sub(r"^\s*[%!].*", "", block, flags=re.M))
+                    yield ast.parse(re.sub(r'^\s*[%!].*', '', block, flags=re.M))
                 except SyntaxError:
-                    assert cell["cell_type"] != "code", block
+                    assert cell['cell_type'] != 'code', block
 
 
 def names_in_the_series() -> set[str]:
     "The names and the attributes that the code of the series uses."
     nodes = [node for tree in code_of_the_series() for node in ast.walk(tree)]
     imported = {alias.name for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom)) for alias in node.names}
-    return imported | {getattr(node, "id", None) or getattr(node, "attr", None) for node in nodes} - {None}
+    return imported | {getattr(node, 'id', None) or getattr(node, 'attr', None) for node in nodes} - {None}
 
 
 def parameters_of(found) -> dict[str, set[str]]:
@@ -51,53 +51,52 @@ def parameters_of(found) -> dict[str, set[str]]:
 
 def test_coverage(capsys):
     used = names_in_the_series()
-    own = list(callables("fastai"))
-    series = [(label, found) for label, found in own if label.split(".")[-1] in used and label.split(".")[0][0].isalpha()]
-    assert {"vision_learner", "Learner.fine_tune", "ImageDataLoaders.from_folder"} <= {label for label, _ in series}
+    own = list(callables('fastai'))
+    series = [(label, found) for label, found in own if label.split('.')[-1] in used and label.split('.')[0][0].isalpha()]
+    assert {'vision_learner', 'Learner.fine_tune', 'ImageDataLoaders.from_folder'} <= {label for label, _ in series}
     shares = {}
-    for what, found in {"the series uses of fastai": series, "fastai itself": own, "fastai.vision.all": callables()}.items():
+    for what, found in {'the series uses of fastai': series, 'fastai itself': own, 'fastai.vision.all': callables()}.items():
         takers = parameters_of(found)
         missing = sorted(takers.keys() - NAMES.keys())
         shares[what] = 1 - len(missing) / len(takers)
         with capsys.disabled():
-            print(f"\nnames of parameters in what {what}: {len(takers) - len(missing)} of {len(takers)} = {shares[what]:.1%}", end="")
-            print(f"; not yet: {', '.join(missing[:8])}" if missing else "", end="")
-        if what == "the series uses of fastai":
+            print(f'\nnames of parameters in what {what}: {len(takers) - len(missing)} of {len(takers)} = {shares[what]:.1%}', end='')
+            print(f"; not yet: {', '.join(missing[:8])}" if missing else '', end='')
+        if what == 'the series uses of fastai':
             assert missing == []
-    assert shares["fastai itself"] > 0.99 and shares["fastai.vision.all"] > 0.95
+    assert shares['fastai itself'] > 0.99 and shares['fastai.vision.all'] > 0.95
 
 
 def test_names_and_terms_of_the_chapters_are_there():
-    rows = csv.DictReader(open(REPO / "tests" / "explained.csv", encoding="utf-8"))
+    rows = csv.DictReader((REPO / 'tests' / 'explained.csv').read_text(encoding='utf-8').splitlines())
     known = NAMES.keys() | dictionary().concepts.keys()
-    assert [row["name"] for row in rows if row["name"] not in known] == [], "add them to easing_fastai/data/names.ini"
+    assert [row['name'] for row in rows if row['name'] not in known] == [], 'add them to easing_fastai/data/names.ini'
 
 
-SMALL = set("a an the of to in it is are be and or for with as by on at from that this which what how its one not no if each "
-            "true false none i e there so can than where when who only all any your you used use number".split())
+SMALL = set(['a', 'an', 'the', 'of', 'to', 'in', 'it', 'is', 'are', 'be', 'and', 'or', 'for', 'with', 'as', 'by', 'on', 'at', 'from', 'that', 'this', 'which', 'what', 'how', 'its', 'one', 'not', 'no', 'if', 'each', 'true', 'false', 'none', 'i', 'e', 'there', 'so', 'can', 'than', 'where', 'when', 'who', 'only', 'all', 'any', 'your', 'you', 'used', 'use', 'number'])
 
 
 def words(text: str) -> set[str]:
     "The words that carry meaning, without endings such as a plural s."
-    return {re.sub(r"(ies|es|s|ed|ing)$", "", word) for word in re.findall(r"[a-zé0-9]+", text.lower())} - SMALL - {""}
+    return {re.sub(r'(ies|es|s|ed|ing)$', '', word) for word in re.findall(r'[a-zé0-9]+', text.lower())} - SMALL - {''}
 
 
 def test_a_meaning_says_more_than_the_name():
     for name, entry in ENTRIES:
-        again = words(name.replace("_", " ")) | words(" ".join(piece.means or piece.text for piece in pieces_of(name)))
+        again = words(name.replace('_', ' ')) | words(' '.join(piece.means or piece.text for piece in pieces_of(name)))
         for meaning in [entry.meaning, *entry.senses.values()]:
-            assert len(words(meaning) - again) >= 2, f"{name}: {meaning}"
-            assert re.fullmatch(r'["`]?[A-Za-z].*[.]', meaning), f"a sentence: {meaning}"
-            assert len(meaning) <= 240 and meaning.count("`") % 2 == 0, f"short enough to read at a glance: {meaning}"
-        assert not entry.reads or words(entry.reads) != words(name), f"{name}: {entry.reads}"
+            assert len(words(meaning) - again) >= 2, f'{name}: {meaning}'
+            assert re.fullmatch(r'["`]?[A-Za-z].*[.]', meaning), f'a sentence: {meaning}'
+            assert len(meaning) <= 240 and meaning.count('`') % 2 == 0, f'short enough to read at a glance: {meaning}'
+        assert not entry.reads or words(entry.reads) != words(name), f'{name}: {entry.reads}'
 
 
 def test_other_meanings_belong_to_callables_that_take_the_name():
     silent = [label for label, found in callables() if signature_of(found) is None]  # what is written in C may not tell
     for name, entry in NAMES.items():
-        patterns = [pattern for sense in entry.senses for pattern in re.split(r",\s*", sense)]
+        patterns = [pattern for sense in entry.senses for pattern in re.split(r',\s*', sense)]
         for pattern in patterns:
-            assert any(fnmatchcase(label, pattern) for label in takers_of(name) + silent), f"{name}: in {pattern}"
+            assert any(fnmatchcase(label, pattern) for label in takers_of(name) + silent), f'{name}: in {pattern}'
 
 
 def calls_in(example: str):
@@ -120,11 +119,11 @@ def fits(call: ast.Call, function) -> bool:
     if signature is None:
         return True
     given = [None] * len([arg for arg in call.args if not isinstance(arg, ast.Starred)])
-    own = [None] if next(iter(signature.parameters), "") in ("self", "cls") else []
+    own = [None] if next(iter(signature.parameters), '') in ('self', 'cls') else []
     try:
         signature.bind_partial(*own, *given, **{keyword.arg: None for keyword in call.keywords if keyword.arg})
     except TypeError:  # `delegates` shows only a part of what **kwargs may be
-        code = getattr(getattr(function, "__func__", function), "__code__", None)
+        code = getattr(getattr(function, '__func__', function), '__code__', None)
         return bool(code and code.co_flags & inspect.CO_VARKEYWORDS) and all(k.arg in uses()[0] for k in call.keywords)
     return True
 
@@ -133,7 +132,7 @@ def test_examples_fit_the_installed_fastai():
     n_calls = 0
     for name, entry in ENTRIES:
         if entry.example:
-            assert name in entry.example or " " in name, f"{name} does not occur in {entry.example}"
+            assert name in entry.example or ' ' in name, f'{name} does not occur in {entry.example}'
             for call, functions in calls_in(entry.example):
                 n_calls += 1
                 assert any(fits(call, function) for function in functions), entry.example
@@ -141,25 +140,25 @@ def test_examples_fit_the_installed_fastai():
 
 
 def test_the_texts_of_the_site_are_in_step():
-    written = json.loads((REPO / "nbs" / "names.json").read_text(encoding="utf-8"))
-    assert written == hover_texts(), "run `make export`"
+    written = json.loads((REPO / 'nbs' / 'names.json').read_text(encoding='utf-8'))
+    assert written == hover_texts(), 'run `make export`'
 
 
 def test_every_parameter_can_be_shown():
     for name in uses()[0]:
         shown = decode(name)
-        assert shown.name == name and name in str(shown) and f">{name}</caption>" in shown._repr_html_()
+        assert shown.name == name and name in str(shown) and f'>{name}</caption>' in shown._repr_html_()
 
 
 def test_fastai_is_imported_only_when_it_is_asked_about():
     code = "import sys; from easing_fastai.decode import decode; print(decode('bs').meaning, 'fastai' in sys.modules)"
-    assert cold_start("-c", code).stdout.strip() == f"{NAMES['bs'].meaning} False"
+    assert cold_start('-c', code).stdout.strip() == f"{NAMES['bs'].meaning} False"
 
 
-@pytest.mark.parametrize("wrong, error, says", [
-    ("", ValueError, "empty"), (" ", ValueError, "empty"), ("*", ValueError, "empty"), (3, TypeError, "not 3"), (None, TypeError, "not None"),
-    (["bs"], TypeError, "list"), ("bs, wd", ValueError, 'decode("bs"), decode("wd")'), ("a" * 10_000, ValueError, "10,000"),
-    ("learn.fine_tune(1)", ValueError, 'decode("fine_tune")'), ("_" * 100, ValueError, "no letters"), ("3", ValueError, "no letters"), ("a b " * 25, None, ""), ("µ", None, ""), ("变量", None, ""),
+@pytest.mark.parametrize('wrong, error, says', [
+    ('', ValueError, 'empty'), (' ', ValueError, 'empty'), ('*', ValueError, 'empty'), (3, TypeError, 'not 3'), (None, TypeError, 'not None'),
+    (['bs'], TypeError, 'list'), ('bs, wd', ValueError, 'decode("bs"), decode("wd")'), ('a' * 10_000, ValueError, '10,000'),
+    ('learn.fine_tune(1)', ValueError, 'decode("fine_tune")'), ('_' * 100, ValueError, 'no letters'), ('3', ValueError, 'no letters'), ('a b ' * 25, None, ''), ('µ', None, ''), ('变量', None, ''),
 ])
 def test_what_is_no_name_gets_an_error(wrong, error, says):
     if error is None:
@@ -169,27 +168,27 @@ def test_what_is_no_name_gets_an_error(wrong, error, says):
             decode(wrong)
 
 
-@pytest.mark.parametrize("name, reads", [
-    ("conv2", "convolution + 2"), ("x2", "input + 2"), ("conv2_bn", "convolution + 2 + batch normalisation"),
-    ("x2y", "input + to + target"), ("img2tensor", "image + to + tensor"), ("attn_topk", "attention + the k largest"),
-    ("pd_ema", "pandas + exponential moving average"), ("conts", "continuous variables"), ("NGrams", "n-grams"),
-    ("flip_lr", "flip from left to right"), ("x_flip_lr", "input + flip from left to right"), ("optim_metric", "optimise + metric"),
-    ("SequentialEx", "sequential, extended"), ("XResNet50", "residual network with fastai's improvements + 50"),
+@pytest.mark.parametrize('name, reads', [
+    ('conv2', 'convolution + 2'), ('x2', 'input + 2'), ('conv2_bn', 'convolution + 2 + batch normalisation'),
+    ('x2y', 'input + to + target'), ('img2tensor', 'image + to + tensor'), ('attn_topk', 'attention + the k largest'),
+    ('pd_ema', 'pandas + exponential moving average'), ('conts', 'continuous variables'), ('NGrams', 'n-grams'),
+    ('flip_lr', 'flip from left to right'), ('x_flip_lr', 'input + flip from left to right'), ('optim_metric', 'optimise + metric'),
+    ('SequentialEx', 'sequential, extended'), ('XResNet50', "residual network with fastai's improvements + 50"),
 ])
 def test_how_names_read(name, reads):
     assert decode(name).reads == reads
 
 
 def test_what_is_spelled_like_an_unknown_piece():
-    found = decode("foo_bar_vocb")
-    assert found.reads == "foo (unknown) + bar + vocb (unknown)" and "vocab" in found.nearest
-    assert "no name of the dictionary" in str(decode("foo_bar_baz")) and "no name" not in str(decode("conv2"))
-    assert len(decode("a b " * 25).nearest) <= 6
+    found = decode('foo_bar_vocb')
+    assert found.reads == 'foo (unknown) + bar + vocb (unknown)' and 'vocab' in found.nearest
+    assert 'no name of the dictionary' in str(decode('foo_bar_baz')) and 'no name' not in str(decode('conv2'))
+    assert len(decode('a b ' * 25).nearest) <= 6
 
 
-@pytest.mark.parametrize("name, says, where", [
-    ("ls", "contents of a folder", "In concat: "), ("cv", "computer vision", "In set_ctx: "),
-    ("drop", "dropout", "In take_lines: "), ("pad", "border", "In chunked: "),
+@pytest.mark.parametrize('name, says, where', [
+    ('ls', 'contents of a folder', 'In concat: '), ('cv', 'computer vision', 'In set_ctx: '),
+    ('drop', 'dropout', 'In take_lines: '), ('pad', 'border', 'In chunked: '),
 ])
 def test_a_name_that_fastcore_uses_for_something_else(name, says, where):
     rows = decode(name).rows()
@@ -197,24 +196,24 @@ def test_a_name_that_fastcore_uses_for_something_else(name, says, where):
 
 
 def test_other_letters_find_the_name():
-    assert [decode(name).name for name in ("mixup", "learner", "Item-tfms", "ITEM_TFMS", "Path.ls")] == ["MixUp", "Learner", "item_tfms", "item_tfms", "ls"]
+    assert [decode(name).name for name in ('mixup', 'learner', 'Item-tfms', 'ITEM_TFMS', 'Path.ls')] == ['MixUp', 'Learner', 'item_tfms', 'item_tfms', 'ls']
 
 
 def test_a_class_does_not_get_the_words_of_its_base_class():
     from fastai.vision.all import SimpleCNN, XResNet
 
-    assert XResNet.__doc__ is None and "its authors say" not in dict(decode("XResNet").rows())
-    assert dict(decode("SimpleCNN").rows())["its authors say"] == SimpleCNN.__doc__.strip().split("\n")[0]
+    assert XResNet.__doc__ is None and 'its authors say' not in dict(decode('XResNet').rows())
+    assert dict(decode('SimpleCNN').rows())['its authors say'] == SimpleCNN.__doc__.strip().split('\n')[0]
 
 
 def test_callables_of_all_kinds():
     from fastai.vision.all import CrossEntropyLossFlat, ImageDataLoaders, Learner, vision_learner
 
-    assert decode(partial(vision_learner, pretrained=False)).label == "vision_learner"
-    assert decode(ImageDataLoaders.from_folder).label == "ImageDataLoaders.from_folder"
-    assert decode(Learner.fine_tune).label == "Learner.fine_tune"
-    assert "ignore_index" in [row[0] for row in decode(CrossEntropyLossFlat).rows()]
-    assert [row[0] for row in decode(lambda bs, quux: None).rows()] == ["bs", "quux"]
-    assert [row[0] for row in decode(dict).rows()] == ["none"]  # Python does not know its parameters
-    assert [row[0] for row in decode(Path.with_name).rows()] == ["name"]
+    assert decode(partial(vision_learner, pretrained=False)).label == 'vision_learner'
+    assert decode(ImageDataLoaders.from_folder).label == 'ImageDataLoaders.from_folder'
+    assert decode(Learner.fine_tune).label == 'Learner.fine_tune'
+    assert 'ignore_index' in [row[0] for row in decode(CrossEntropyLossFlat).rows()]
+    assert [row[0] for row in decode(lambda bs, quux: None).rows()] == ['bs', 'quux']
+    assert [row[0] for row in decode(dict).rows()] == ['none']  # Python does not know its parameters
+    assert [row[0] for row in decode(Path.with_name).rows()] == ['name']
     assert [row[0] for row in decode(inspect.signature).rows()] == list(inspect.signature(inspect.signature).parameters)

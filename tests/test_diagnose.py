@@ -22,31 +22,31 @@ from easing_fastai.diagnose.kind import KINDS
 from easing_fastai.diagnose.kinds.names import OLD
 
 DLS = "dls = ImageDataLoaders.from_folder(path, valid='valid', bs=4)\n"
-LEARN = DLS + "learn = vision_learner(dls, arch, metrics=accuracy)\n"
+LEARN = DLS + 'learn = vision_learner(dls, arch, metrics=accuracy)\n'
 
 
 # ---- the catalogue: every kind of failure, as its page shows it ----
 
-PAGES = sorted((REPO / "nbs" / "api" / "diagnose" / "kinds").glob("*.ipynb"))
+PAGES = sorted((REPO / 'nbs' / 'api' / 'diagnose' / 'kinds').glob('*.ipynb'))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.stem)
 def test_a_page_of_the_catalogue_as_a_reader(page, tmp_path):
     "Each error in one cell, diagnose() in the next: one kind alone recognises it, and each kind of the page is met."
-    done = start(str(Path(__file__).parent / "read_a_page.py"), str(page), cwd=tmp_path)
+    done = start(str(Path(__file__).parent / 'read_a_page.py'), str(page), cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-6000:]
 
 
 def test_the_catalogue():
     "Each module of kinds has a page, is asked by `diagnose`, and says of each of its kinds what must be said."
-    modules = {kind.look.__module__.split(".")[-1] for kind in KINDS.values()}
-    assert modules == {page.stem.split("_", 1)[1] for page in PAGES}
+    modules = {kind.look.__module__.split('.')[-1] for kind in KINDS.values()}
+    assert modules == {page.stem.split('_', 1)[1] for page in PAGES}
     for kind in KINDS.values():
-        assert kind.cause.endswith(".") and kind.link.startswith("https://") and all(map(re.compile, (kind.error, kind.says, kind.inside)))
+        assert kind.cause.endswith('.') and kind.link.startswith('https://') and all(map(re.compile, (kind.error, kind.says, kind.inside)))
     assert len(KINDS) > 80
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope='module')
 def fastai():
     "All that a star import brings, with a quiet progress bar and no worker processes."
     import fastai.vision.all as everything
@@ -55,9 +55,9 @@ def fastai():
     from easing_fastai.assets.backbone import digits_resnet18
 
     before = everything.defaults.cpus, everything.defaults.callbacks
-    yield {name: getattr(everything, name) for name in everything.__dict__ if not name.startswith("_")} | {"arch": digits_resnet18, "os": os, "shutil": shutil}
+    yield {name: getattr(everything, name) for name in everything.__dict__ if not name.startswith('_')} | {'arch': digits_resnet18, 'os': os, 'shutil': shutil}
     everything.defaults.cpus, everything.defaults.callbacks = before
-    plt.close("all")
+    plt.close('all')
 
 
 @pytest.fixture
@@ -67,14 +67,14 @@ def names(fastai, tmp_path, monkeypatch) -> dict:
 
     monkeypatch.chdir(tmp_path)
     path = images_to_break()
-    warnings.simplefilter("ignore")
-    return {**fastai, "path": path, "files": fastai["get_image_files"](path), "__name__": "somebodys_script"}
+    warnings.simplefilter('ignore')
+    return {**fastai, 'path': path, 'files': fastai['get_image_files'](path), '__name__': 'somebodys_script'}
 
 
-def run(code: str, names: dict, file: str = "somebodys_script.py"):
+def run(code: str, names: dict, file: str = 'somebodys_script.py'):
     "Runs code as a script, so that its lines can be read."
     linecache.cache[file] = (len(code), None, code.splitlines(keepends=True), file)
-    exec(compile(code, file, "exec"), names)
+    exec(compile(code, file, 'exec'), names)
 
 
 def failure(code: str, names: dict) -> diagnose:
@@ -83,37 +83,37 @@ def failure(code: str, names: dict) -> diagnose:
         run(code, names)
     except Exception as error:
         return diagnose(error)
-    pytest.fail("no error came")
+    pytest.fail('no error came')
 
 
 def check(found: diagnose, kind: str):
     "One kind alone recognises the error; evidence and lines are there; nothing is hidden."
-    assert [k.name for k in found.kinds] == [kind], f"{found}\n{found.error!r}"
+    assert [k.name for k in found.kinds] == [kind], f'{found}\n{found.error!r}'
     assert found.facts and all(found.facts.values()) and (found.fix or found.advice) and not found.notes and found.lines, found
-    assert re.search("^pip ", found.fix, flags=re.M) or compile(found.fix, "the_change.py", "exec")
+    assert re.search('^pip ', found.fix, flags=re.M) or compile(found.fix, 'the_change.py', 'exec')
     for text in (str(found), found._repr_html_()):
         assert found.kind.link in text
-    assert "\\n" not in found.fix or "\n" in found.fix
+    assert '\\n' not in found.fix or '\n' in found.fix
 
 
-def special(kind: str, code: str, names: dict, after: str = ""):
+def special(kind: str, code: str, names: dict, after: str = ''):
     found = failure(code, names)
     check(found, kind)
     print(found)
     if after:
-        run(found.fix, names, "the_change.py")
-        run(after, names, "afterwards.py")
+        run(found.fix, names, 'the_change.py')
+        run(after, names, 'afterwards.py')
     return found
 
 
 def test_a_device_that_fastai_chooses_and_cannot_use(names, monkeypatch):
-    mps, defaults = names["torch"].backends.mps, names["defaults"]
-    if mps.is_available() or names["torch"].cuda.is_available():
-        pytest.skip("this machine has a device that works")
-    monkeypatch.setattr(mps, "is_built", lambda: True)
-    monkeypatch.setattr(defaults, "use_cuda", None)
-    special("MPS on a macOS that is too old", DLS + "x, y = dls.one_batch()", names, "assert dls.one_batch()[0].device.type == 'cpu'")
-    special("no GPU", "x = torch.ones(2, device='cuda')", names, "assert x.sum() == 2")
+    mps, defaults = names['torch'].backends.mps, names['defaults']
+    if mps.is_available() or names['torch'].cuda.is_available():
+        pytest.skip('this machine has a device that works')
+    monkeypatch.setattr(mps, 'is_built', lambda: True)
+    monkeypatch.setattr(defaults, 'use_cuda', None)
+    special('MPS on a macOS that is too old', DLS + 'x, y = dls.one_batch()', names, "assert dls.one_batch()[0].device.type == 'cpu'")
+    special('no GPU', "x = torch.ones(2, device='cuda')", names, 'assert x.sum() == 2')
 
 
 GUARD = """
@@ -129,38 +129,38 @@ def main():
 
 
 def test_a_script_without_its_guard(tmp_path):
-    for end, says in (("main()", True), ("if __name__ == '__main__': main()", False)):
-        (tmp_path / "script.py").write_text(GUARD + end)
-        done = start("script.py", cwd=tmp_path)
-        assert ("A script without its guard" in done.stderr) is says, done.stderr
-        assert ("bootstrapping phase" in done.stderr) is says  # the error itself is there, too
+    for end, says in (('main()', True), ("if __name__ == '__main__': main()", False)):
+        (tmp_path / 'script.py').write_text(GUARD + end)
+        done = start('script.py', cwd=tmp_path)
+        assert ('A script without its guard' in done.stderr) is says, done.stderr
+        assert ('bootstrapping phase' in done.stderr) is says  # the error itself is there, too
 
 
 @pytest.fixture
 def server():
     "A local server. It has one file, /a.tgz, an archive of the folder a; and as a proxy it wants the password «sesame»."
     packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-        folder = tarfile.TarInfo("a")
+    with tarfile.open(fileobj=packed, mode='w:gz') as archive:
+        folder = tarfile.TarInfo('a')
         folder.type, folder.mode = tarfile.DIRTYPE, 0o755
         archive.addfile(folder)
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            asked = self.headers.get("Proxy-Authorization", "")
-            status = 404 if "a.tgz" not in self.path else 407 if self.path.startswith("http") and "c2VzYW1l" not in asked else 200
+            asked = self.headers.get('Proxy-Authorization', '')
+            status = 404 if 'a.tgz' not in self.path else 407 if self.path.startswith('http') and 'c2VzYW1l' not in asked else 200
             self.send_response(status)
-            self.send_header("Content-Length", str(len(packed.getvalue())))
+            self.send_header('Content-Length', str(len(packed.getvalue())))
             self.end_headers()
             self.wfile.write(packed.getvalue())
 
         def do_CONNECT(self):
-            self.send_error(407, "Proxy Authentication Required")
+            self.send_error(407, 'Proxy Authentication Required')
 
         def log_message(self, *args):
             pass
 
-    httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    httpd = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
     httpd.daemon_threads = True
     threading.Thread(target=httpd.serve_forever, daemon=True).start()
     yield httpd
@@ -170,104 +170,104 @@ def server():
 
 @pytest.fixture
 def no_proxy(monkeypatch):
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "SSL_CERT_FILE"):
+    for name in ('http_proxy', 'https_proxy', 'HTTP_PROXY', 'HTTPS_PROXY', 'SSL_CERT_FILE'):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+    monkeypatch.setenv('no_proxy', '127.0.0.1,localhost')
 
 
 def test_a_certificate_that_is_not_accepted(names, server, tmp_path, monkeypatch, no_proxy):
-    if not shutil.which("openssl"):
-        pytest.skip("needs openssl to make a certificate")
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
-                    "-keyout", "key.pem", "-out", "company.pem"], cwd=tmp_path, check=True, capture_output=True)
+    if not shutil.which('openssl'):
+        pytest.skip('needs openssl to make a certificate')
+    subprocess.run(['openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '1', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost',
+                    '-keyout', 'key.pem', '-out', 'company.pem'], cwd=tmp_path, check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "company.pem", tmp_path / "key.pem")
+    context.load_cert_chain(tmp_path / 'company.pem', tmp_path / 'key.pem')
     server.socket = context.wrap_socket(server.socket, server_side=True)
-    names["url"], names["get"] = f"https://localhost:{server.server_port}/a.tgz", urllib.request.urlopen
-    monkeypatch.setenv("SSL_CERT_FILE", "")
-    monkeypatch.delenv("SSL_CERT_FILE")
-    found = special("a certificate that is not accepted", "path = untar_data(url)", names)
-    assert names["url"] in str(found)
+    names['url'], names['get'] = f'https://localhost:{server.server_port}/a.tgz', urllib.request.urlopen
+    monkeypatch.setenv('SSL_CERT_FILE', '')
+    monkeypatch.delenv('SSL_CERT_FILE')
+    found = special('a certificate that is not accepted', 'path = untar_data(url)', names)
+    assert names['url'] in str(found)
     run(found.fix, names)
-    assert Path(os.environ["SSL_CERT_FILE"]).exists()
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "company.pem"))  # the second of the two changes
-    assert urllib.request.urlopen(names["url"]).status == 200
+    assert Path(os.environ['SSL_CERT_FILE']).exists()
+    monkeypatch.setenv('SSL_CERT_FILE', str(tmp_path / 'company.pem'))  # the second of the two changes
+    assert urllib.request.urlopen(names['url']).status == 200
 
 
 def test_no_change_switches_a_check_off():
-    text = "".join(path.read_text(encoding="utf-8") for path in (REPO / "easing_fastai" / "diagnose").rglob("*.py"))
-    assert not re.search(r"verify\s*=\s*False|unverified|CERT_NONE|check_hostname|trusted-host|_create_default_https_context|--no-check", text)
+    text = ''.join(path.read_text(encoding='utf-8') for path in (REPO / 'easing_fastai' / 'diagnose').rglob('*.py'))
+    assert not re.search(r'verify\s*=\s*False|unverified|CERT_NONE|check_hostname|trusted-host|_create_default_https_context|--no-check', text)
 
 
 def test_a_proxy_that_says_no(names, server, monkeypatch, no_proxy):
-    monkeypatch.setenv("https_proxy", f"http://me:secret@127.0.0.1:{server.server_port}")
-    names["get"] = urllib.request.build_opener().open
-    found = special("a proxy that says no", "get('https://example.org/a.tgz')", names)
-    assert "secret" not in str(found) and "USER:PASSWORD@127.0.0.1" in str(found)
-    monkeypatch.setenv("HTTPS_PROXY", "")
-    monkeypatch.setenv("HTTP_PROXY", "")
-    right = found.fix.replace("USER", "me").replace("PASSWORD", "sesame").replace("PROXY:PORT", f"127.0.0.1:{server.server_port}")
+    monkeypatch.setenv('https_proxy', f'http://me:secret@127.0.0.1:{server.server_port}')
+    names['get'] = urllib.request.build_opener().open
+    found = special('a proxy that says no', "get('https://example.org/a.tgz')", names)
+    assert 'secret' not in str(found) and 'USER:PASSWORD@127.0.0.1' in str(found)
+    monkeypatch.setenv('HTTPS_PROXY', '')
+    monkeypatch.setenv('HTTP_PROXY', '')
+    right = found.fix.replace('USER', 'me').replace('PASSWORD', 'sesame').replace('PROXY:PORT', f'127.0.0.1:{server.server_port}')
     run(right, names)
-    assert os.environ["HTTP_PROXY"].endswith(str(server.server_port))
-    proxies = urllib.request.ProxyHandler({"http": os.environ["HTTP_PROXY"]})
-    assert urllib.request.build_opener(proxies).open("http://example.org/a.tgz").status == 200
+    assert os.environ['HTTP_PROXY'].endswith(str(server.server_port))
+    proxies = urllib.request.ProxyHandler({'http': os.environ['HTTP_PROXY']})
+    assert urllib.request.build_opener(proxies).open('http://example.org/a.tgz').status == 200
 
 
 def test_a_file_that_the_server_does_not_have(names, server, no_proxy, tmp_path, monkeypatch):
-    monkeypatch.setenv("FASTAI_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(names["URLs"], "LETTER", f"http://127.0.0.1:{server.server_port}/a.tgz", raising=False)
-    found = special("a file that the server does not have", f"path = untar_data('{names['URLs'].LETTER}'.replace('tgz', 'tg'))", names, "assert path.is_dir() and path.name == 'a'")
-    assert "URLs.LETTER" in found.fix
-    names["url"] = f"http://127.0.0.1:{server.server_port}/nothing_like_it.tgz"
-    assert "dir(URLs)" in special("a file that the server does not have", "path = untar_data(url)", names).advice
-    assert not failure("import urllib.request\nurllib.request.urlopen(url)", names).fix  # fastai's addresses are none of its business
+    monkeypatch.setenv('FASTAI_HOME', str(tmp_path / 'home'))
+    monkeypatch.setattr(names['URLs'], 'LETTER', f'http://127.0.0.1:{server.server_port}/a.tgz', raising=False)
+    found = special('a file that the server does not have', f"path = untar_data('{names['URLs'].LETTER}'.replace('tgz', 'tg'))", names, "assert path.is_dir() and path.name == 'a'")
+    assert 'URLs.LETTER' in found.fix
+    names['url'] = f'http://127.0.0.1:{server.server_port}/nothing_like_it.tgz'
+    assert 'dir(URLs)' in special('a file that the server does not have', 'path = untar_data(url)', names).advice
+    assert not failure('import urllib.request\nurllib.request.urlopen(url)', names).fix  # fastai's addresses are none of its business
 
 
 def test_torch_and_torchvision_that_do_not_match():
     code = "import torch\ndef broken(file): raise OSError('undefined symbol')\ntorch.ops.load_library = broken\n" \
            "from easing_fastai.diagnose.diagnose import diagnose\nwith diagnose(): import torchvision"
-    done = cold_start("-c", code)
-    assert done.returncode == 1 and "Torch and torchvision that do not match" in done.stderr and "pip install --upgrade --force-reinstall torch torchvision" in done.stderr
-    assert done.stderr.rstrip().splitlines()[-1].startswith("RuntimeError: operator torchvision::nms does not exist")
+    done = cold_start('-c', code)
+    assert done.returncode == 1 and 'Torch and torchvision that do not match' in done.stderr and 'pip install --upgrade --force-reinstall torch torchvision' in done.stderr
+    assert done.stderr.rstrip().splitlines()[-1].startswith('RuntimeError: operator torchvision::nms does not exist')
 
 
 # ---- in a worker process, where values do not come back ----
 
 IN_A_WORKER = {
-    "a label that training does not have": "shutil.copytree(path/'valid'/'cat', path/'valid'/'Cat')",
-    "images of different sizes": "Image.new('L', (40, 50)).save(path/'train'/'cat'/'wide.png')",
-    "not an image": "(path/'train'/'cat'/'page.png').write_text('<html>not found</html>')",
+    'a label that training does not have': "shutil.copytree(path/'valid'/'cat', path/'valid'/'Cat')",
+    'images of different sizes': "Image.new('L', (40, 50)).save(path/'train'/'cat'/'wide.png')",
+    'not an image': "(path/'train'/'cat'/'page.png').write_text('<html>not found</html>')",
 }
 
 
-@pytest.mark.parametrize("kind", IN_A_WORKER)
+@pytest.mark.parametrize('kind', IN_A_WORKER)
 def test_in_a_worker_process(kind, names):
-    found = failure(IN_A_WORKER[kind] + "\n" + LEARN.replace("bs=4", "bs=4, num_workers=1") + "learn.fit(1)", names)
+    found = failure(IN_A_WORKER[kind] + '\n' + LEARN.replace('bs=4', 'bs=4, num_workers=1') + 'learn.fit(1)', names)
     check(found, kind)
-    assert any("in a worker process" in step for step in found.steps), found
+    assert any('in a worker process' in step for step in found.steps), found
 
 
 # ---- what is not known, and what must not be harmed ----
 
 def test_what_is_not_known_is_not_guessed(names):
-    for code in ("1/0", "{}['Label']", "raise ValueError('image')", "[][3]", "raise RuntimeError('CUDA error: something new')", "files.nothing",
+    for code in ('1/0', "{}['Label']", "raise ValueError('image')", '[][3]', "raise RuntimeError('CUDA error: something new')", 'files.nothing',
                  "open('/nowhere/at/all')", "raise TypeError('NoneType object is not iterable')", "int('three')", "raise OSError('odd')",
-                 "np.ones(3) @ np.ones(4)", "raise AttributeError('train')", "pd.DataFrame({'a': [1]})['b']", "torch.ones(2) @ torch.ones(3)",
-                 "torch.ones(3, 4) @ torch.ones(3, 4)", "nn.Sequential(nn.Linear(3, 2))(torch.ones(2, 4))", "F.conv2d(torch.ones(1, 1, 9, 9), torch.ones(1, 3, 3, 3))",
-                 "F.cross_entropy(torch.ones(2, 2), torch.tensor([0, 5]))", "F.cross_entropy(torch.ones(2, 2), torch.ones(2))", "F.mse_loss(torch.ones(3), torch.ones(4))",
-                 "F.binary_cross_entropy_with_logits(torch.ones(3, 2), torch.ones(3))", "F.conv2d(torch.ones(1, 1, 2, 2), torch.ones(1, 1, 3, 3))",
-                 "nn.BatchNorm1d(3)(torch.ones(1, 3))", "torch.ones(3) + torch.ones(4)", "def save(e): raise e\nL(PermissionError('Permission denied')).map(save)",
-                 "learn = 3\nlearn.fit(1)", "not_defined_anywhere", "sorted([1, 'a'])", "'a'/2", "json.loads('{')", "assert False, 'no'"):
+                 'np.ones(3) @ np.ones(4)', "raise AttributeError('train')", "pd.DataFrame({'a': [1]})['b']", 'torch.ones(2) @ torch.ones(3)',
+                 'torch.ones(3, 4) @ torch.ones(3, 4)', 'nn.Sequential(nn.Linear(3, 2))(torch.ones(2, 4))', 'F.conv2d(torch.ones(1, 1, 9, 9), torch.ones(1, 3, 3, 3))',
+                 'F.cross_entropy(torch.ones(2, 2), torch.tensor([0, 5]))', 'F.cross_entropy(torch.ones(2, 2), torch.ones(2))', 'F.mse_loss(torch.ones(3), torch.ones(4))',
+                 'F.binary_cross_entropy_with_logits(torch.ones(3, 2), torch.ones(3))', 'F.conv2d(torch.ones(1, 1, 2, 2), torch.ones(1, 1, 3, 3))',
+                 'nn.BatchNorm1d(3)(torch.ones(1, 3))', 'torch.ones(3) + torch.ones(4)', "def save(e): raise e\nL(PermissionError('Permission denied')).map(save)",
+                 'learn = 3\nlearn.fit(1)', 'not_defined_anywhere', "sorted([1, 'a'])", "'a'/2", "json.loads('{')", "assert False, 'no'"):
         found = failure(code, names)
         assert found.kind is None, (code, found)
-        assert "Not known here" in str(found) and any(code.splitlines()[-1] in line for _, line in found.lines) and not found.fix
+        assert 'Not known here' in str(found) and any(code.splitlines()[-1] in line for _, line in found.lines) and not found.fix
 
 
 def test_line_step_and_values_of_an_unknown_error(names):
-    found = failure("class Odd(Callback):\n    def after_loss(self): raise ValueError('odd')\n" + DLS + "learn = vision_learner(dls, arch, cbs=Odd())\nepochs = 2\nlearn.fit(epochs)", names)
+    found = failure("class Odd(Callback):\n    def after_loss(self): raise ValueError('odd')\n" + DLS + 'learn = vision_learner(dls, arch, cbs=Odd())\nepochs = 2\nlearn.fit(epochs)', names)
     text = str(found)
-    assert found.kind is None and "learn.fit(epochs)" in text and "epochs: 2" in text
-    assert re.search("epoch 1 of 2", text) and "batch 1 of 4" in text and "callback Odd, event after_loss" in text and len(found.steps) <= 9
+    assert found.kind is None and 'learn.fit(epochs)' in text and 'epochs: 2' in text
+    assert re.search('epoch 1 of 2', text) and 'batch 1 of 4' in text and 'callback Odd, event after_loss' in text and len(found.steps) <= 9
 
 
 SCRIPT = """
@@ -280,51 +280,51 @@ with diagnose():
 
 
 def test_a_script_ends_with_its_own_error(tmp_path):
-    (tmp_path / "script.py").write_text(SCRIPT)
-    done = start("script.py", cwd=tmp_path)
-    assert done.returncode == 1 and done.stdout == "before\n"
-    assert "Text used as a path" in done.stderr and "folder = Path(folder)" in done.stderr and "script.py" in done.stderr
-    assert done.stderr.rstrip().endswith("TypeError: unsupported operand type(s) for /: 'str' and 'str'") and str(tmp_path) not in done.stderr.split("Traceback")[0]
+    (tmp_path / 'script.py').write_text(SCRIPT)
+    done = start('script.py', cwd=tmp_path)
+    assert done.returncode == 1 and done.stdout == 'before\n'
+    assert 'Text used as a path' in done.stderr and 'folder = Path(folder)' in done.stderr and 'script.py' in done.stderr
+    assert done.stderr.rstrip().endswith("TypeError: unsupported operand type(s) for /: 'str' and 'str'") and str(tmp_path) not in done.stderr.split('Traceback')[0]
 
 
 def test_after_the_fact(tmp_path):
     code = "from easing_fastai.diagnose.diagnose import diagnose\nprint(diagnose())\n1/0\nprint(diagnose())\ntry: 'a'/'b'\nexcept TypeError: print(diagnose())\n"
-    done = subprocess.run([sys.executable, "-i", "-q"], input=code, capture_output=True, text=True, cwd=tmp_path, timeout=60)
-    first, second, third = [part for part in re.split(r"(?m)^(?= *(?:diagnose  |what happened))", done.stdout) if part.strip()]
-    assert "There is no error" in first and "ZeroDivisionError" in second and "unsupported operand" in third
+    done = subprocess.run([sys.executable, '-i', '-q'], input=code, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    first, second, third = [part for part in re.split(r'(?m)^(?= *(?:diagnose  |what happened))', done.stdout) if part.strip()]
+    assert 'There is no error' in first and 'ZeroDivisionError' in second and 'unsupported operand' in third
 
 
 def test_it_works_where_torch_and_fastai_do_not():
-    code = "import sys\nsys.modules.update(torch=None, fastai=None, torchvision=None, fastcore=None)\nfrom easing_fastai.diagnose.diagnose import diagnose\nwith diagnose(): import torch"
-    done = cold_start("-c", code)
-    assert done.returncode == 1 and "ModuleNotFoundError" in done.stderr and "Not known here" in done.stderr
+    code = 'import sys\nsys.modules.update(torch=None, fastai=None, torchvision=None, fastcore=None)\nfrom easing_fastai.diagnose.diagnose import diagnose\nwith diagnose(): import torch'
+    done = cold_start('-c', code)
+    assert done.returncode == 1 and 'ModuleNotFoundError' in done.stderr and 'Not known here' in done.stderr
 
 
 def test_hostile_values_do_no_harm(names):
-    names["Hostile"] = type("Hostile", (), {"__repr__": lambda self: 1/0, "__getattr__": lambda self, name: 1/0, "shape": property(lambda self: 1/0), "dtype": 1, "device": 1})
+    names['Hostile'] = type('Hostile', (), {'__repr__': lambda self: 1/0, '__getattr__': lambda self, name: 1/0, 'shape': property(lambda self: 1/0), 'dtype': 1, 'device': 1})
     found = failure("thing = Hostile()\nlong = 'x'*10**6\nthing + long", names)
-    assert "thing: Hostile" in str(found) and len(str(found)) < 3000
+    assert 'thing: Hostile' in str(found) and len(str(found)) < 3000
 
 
 # ---- old tutorials ----
 
-@pytest.mark.parametrize("row", OLD, ids=lambda row: row.name)
+@pytest.mark.parametrize('row', OLD, ids=lambda row: row.name)
 def test_an_old_line_and_todays(row, names):
-    run("set_seed(1)\n" + LEARN.replace("bs=4", "bs=16") + "train_dl, valid_dl = dls.train, dls.valid", names)
-    if re.search("plot_|ShowGraph", row.old):
-        run("learn.add_cb(ProgressCallback())\nlearn.fit_one_cycle(1)", names)
+    run('set_seed(1)\n' + LEARN.replace('bs=4', 'bs=16') + 'train_dl, valid_dl = dls.train, dls.valid', names)
+    if re.search('plot_|ShowGraph', row.old):
+        run('learn.add_cb(ProgressCallback())\nlearn.fit_one_cycle(1)', names)
     with warnings.catch_warnings(record=True) as warned:
-        warnings.simplefilter("always")
+        warnings.simplefilter('always')
         try:
             run(row.old, names)
         except Exception as error:
             found = diagnose(error)
-            check(found, "a name of an older version")
-            assert row.today.replace("\n", " ") in str(found)
-            run(found.fix, names, "the_change.py")
+            check(found, 'a name of an older version')
+            assert row.today.replace('\n', ' ') in str(found)
+            run(found.fix, names, 'the_change.py')
         else:
-            assert any(re.search("deprecated|renamed", str(w.message)) for w in warned), "it neither fails nor warns"
+            assert any(re.search('deprecated|renamed', str(w.message)) for w in warned), 'it neither fails nor warns'
     with warnings.catch_warnings(record=True) as warned:
-        warnings.simplefilter("always")
+        warnings.simplefilter('always')
         run(row.today, names)
-    assert not any(re.search("deprecated|renamed", str(w.message)) and "fastai" in str(w.message) for w in warned)
+    assert not any(re.search('deprecated|renamed', str(w.message)) and 'fastai' in str(w.message) for w in warned)

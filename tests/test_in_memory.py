@@ -26,17 +26,17 @@ from easing_fastai.speed.cheaper_steps import FusedAdam, fewer_calls, memory_reu
 from easing_fastai.speed.in_memory import InMemoryDL, in_memory, rng_states
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope='module')
 def images(tmp_path_factory):
     "32 images of noise to train on and 10 to validate, all of one size."
-    return make_images(tmp_path_factory.mktemp("images"), lambda i: (24, 24))
+    return make_images(tmp_path_factory.mktemp('images'), lambda i: (24, 24))
 
 
 def make_images(folder, size, n_train=32, n_valid=10):
     rng = np.random.default_rng(0)
-    for part, n in (("train", n_train), ("valid", n_valid)):
+    for part, n in (('train', n_train), ('valid', n_valid)):
         for i in range(n):
-            file = folder / part / "ab"[i % 2] / f"{i:02}.png"
+            file = folder / part / 'ab'[i % 2] / f'{i:02}.png'
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(rng.integers(0, 256, (*size(i), 3), dtype=np.uint8)).save(file)
     return folder
@@ -44,8 +44,8 @@ def make_images(folder, size, n_train=32, n_valid=10):
 
 def loaders(folder, blocks=(ImageBlock, CategoryBlock), get_y=parent_label, num_workers=0, bs=8, **kwargs):
     block = DataBlock(blocks, get_items=lambda f: get_image_files(f).sorted(), get_y=get_y,
-                      splitter=GrandparentSplitter(valid_name="valid"), **kwargs)
-    return block.dataloaders(folder, path=folder, device="cpu", num_workers=num_workers, bs=bs)
+                      splitter=GrandparentSplitter(valid_name='valid'), **kwargs)
+    return block.dataloaders(folder, path=folder, device='cpu', num_workers=num_workers, bs=bs)
 
 
 def bits(dls):
@@ -73,23 +73,23 @@ def mask_of(file): return file
 
 GREY = ImageBlock(cls=PILImageBW), CategoryBlock
 WAYS = {
-    "plain": {}, "grey": dict(blocks=GREY), "small batches": dict(bs=5),
-    "squish": dict(item_tfms=Resize(20, method=ResizeMethod.Squish)), "crop": dict(item_tfms=RandomCrop(16)),
-    "flip, then resize": dict(item_tfms=[FlipItem(), Resize(32)]), "pad": dict(item_tfms=CropPad(30)),
-    "batch": dict(batch_tfms=aug_transforms()), "normalized": dict(batch_tfms=Normalize.from_stats(*imagenet_stats)),
-    "normalized while training": dict(batch_tfms=normalize_while_training()),
-    "normalized by its own numbers": lambda: dict(batch_tfms=Normalize()),
-    "grey, normalized": lambda: dict(blocks=GREY, batch_tfms=Normalize()),
-    "divided by less": dict(batch_tfms=IntToFloatTensor(div=2.)),
-    "masks": dict(blocks=(ImageBlock, MaskBlock), get_y=mask_of),
-    "points": dict(blocks=(ImageBlock, PointBlock), get_y=center),
-    "no label": dict(blocks=(ImageBlock,), get_y=None), "a late draw": dict(item_tfms=flips_the_last),
+    'plain': {}, 'grey': dict(blocks=GREY), 'small batches': dict(bs=5),
+    'squish': dict(item_tfms=Resize(20, method=ResizeMethod.Squish)), 'crop': dict(item_tfms=RandomCrop(16)),
+    'flip, then resize': dict(item_tfms=[FlipItem(), Resize(32)]), 'pad': dict(item_tfms=CropPad(30)),
+    'batch': dict(batch_tfms=aug_transforms()), 'normalized': dict(batch_tfms=Normalize.from_stats(*imagenet_stats)),
+    'normalized while training': dict(batch_tfms=normalize_while_training()),
+    'normalized by its own numbers': lambda: dict(batch_tfms=Normalize()),
+    'grey, normalized': lambda: dict(blocks=GREY, batch_tfms=Normalize()),
+    'divided by less': dict(batch_tfms=IntToFloatTensor(div=2.)),
+    'masks': dict(blocks=(ImageBlock, MaskBlock), get_y=mask_of),
+    'points': dict(blocks=(ImageBlock, PointBlock), get_y=center),
+    'no label': dict(blocks=(ImageBlock,), get_y=None), 'a late draw': dict(item_tfms=flips_the_last),
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize('way', WAYS)
 def test_the_same_bits(images, way):
-    flips_the_last.pixel = Image.open(sorted(images.glob("train/*/*"))[7]).getpixel((0, 0))
+    flips_the_last.pixel = Image.open(sorted(images.glob('train/*/*'))[7]).getpixel((0, 0))
     def run(make):
         set_seed(3)
         kwargs = WAYS[way]() if callable(WAYS[way]) else WAYS[way]  # anew: some find their numbers in the data
@@ -98,9 +98,9 @@ def test_the_same_bits(images, way):
     assert stock == kept and len(stock[0]) > 4
 
 
-@pytest.mark.parametrize("workers_from", [0., 1000.])
+@pytest.mark.parametrize('workers_from', [0., 1000.])
 def test_the_same_bits_as_with_workers_and_for_many_rows(workers_from, tmp_path, monkeypatch):
-    monkeypatch.setattr("easing_fastai.speed.in_memory.WORTH_WORKERS", workers_from)  # seconds of reading
+    monkeypatch.setattr('easing_fastai.speed.in_memory.WORTH_WORKERS', workers_from)  # seconds of reading
     folder = make_images(tmp_path, lambda i: (4, 4), n_train=1100)
     def run(make):
         set_seed(3)
@@ -108,23 +108,23 @@ def test_the_same_bits_as_with_workers_and_for_many_rows(workers_from, tmp_path,
     assert run(noop) == run(in_memory)
 
 
-@pytest.mark.parametrize("num_workers", [1, 3])
+@pytest.mark.parametrize('num_workers', [1, 3])
 def test_no_worker_process_where_there_is_nothing_to_do(num_workers, images, monkeypatch):
     def run(make):
         set_seed(3)
         dls = make(loaders(images, num_workers=num_workers, item_tfms=Resize(10, method=ResizeMethod.Squish)))
         if make is in_memory:
-            monkeypatch.setattr("torch.multiprocessing.Process.start", lambda process: pytest.fail("a worker process"))
+            monkeypatch.setattr('torch.multiprocessing.Process.start', lambda process: pytest.fail('a worker process'))
         return bits(dls), rng_states(), dls.test_dl(get_image_files(images)).fake_l.num_workers
     assert run(noop) == run(in_memory)
 
 
-@pytest.mark.parametrize("kwargs", [dict(num_workers=2), dict(num_workers=0, item_tfms=RandomCrop(8)),
+@pytest.mark.parametrize('kwargs', [dict(num_workers=2), dict(num_workers=0, item_tfms=RandomCrop(8)),
                                     dict(num_workers=2, after_item=RandomCrop(8))],
-                         ids=["workers later", "other transforms", "random transforms in workers later"])
+                         ids=['workers later', 'other transforms', 'random transforms in workers later'])
 def test_what_no_longer_fits_is_read_as_stock_loaders_do(kwargs, images):
     kwargs = dict(kwargs)
-    item_tfms, after_item = kwargs.pop("item_tfms", None), kwargs.pop("after_item", None)
+    item_tfms, after_item = kwargs.pop('item_tfms', None), kwargs.pop('after_item', None)
     def run(make):
         set_seed(3)
         dls = make(loaders(images, item_tfms=item_tfms))
@@ -162,7 +162,7 @@ def test_files_from_a_column_of_pandas(images):
     def run(make, valid_pct):
         set_seed(3)
         return bits(make(ImageDataLoaders.from_path_func(images, column, parent_label, valid_pct=valid_pct, bs=8,
-                                                         num_workers=0, device="cpu")))
+                                                         num_workers=0, device='cpu')))
     for valid_pct in (0.2, 0.): assert run(noop, valid_pct) == run(in_memory, valid_pct)
 
 
@@ -182,19 +182,19 @@ def test_batches_of_images_without_a_label(images):
         set_seed(3)
         lists = TfmdLists(files, [PILImage.create], splits=[list(range(30)), list(range(30, 37))])
         dls = make(lists.dataloaders(bs=6, num_workers=0, after_item=ToTensor, after_batch=IntToFloatTensor,
-                                     device="cpu"))
+                                     device='cpu'))
         return [(type(batch), batch.shape, batch.numpy().tobytes()) for dl in [*dls.loaders, dls.valid] for batch in dl]
     assert run(noop) == run(in_memory)
 
 
-@pytest.mark.parametrize("cls", [PILImage, PILImageBW])
-@pytest.mark.parametrize("n_grey", [16, 42])
+@pytest.mark.parametrize('cls', [PILImage, PILImageBW])
+@pytest.mark.parametrize('n_grey', [16, 42])
 def test_grey_files_among_others(n_grey, cls, tmp_path):
     folder = make_images(tmp_path, lambda i: (10, 8))
     for i, file in enumerate(get_image_files(folder).sorted()):
-        if i % 42 < n_grey: Image.open(file).convert("L").save(file)
-        elif i % 5 == 0: Image.open(file).convert("RGBA").save(file)
-        elif i % 5 == 1: Image.open(file).convert("P").save(file)
+        if i % 42 < n_grey: Image.open(file).convert('L').save(file)
+        elif i % 5 == 0: Image.open(file).convert('RGBA').save(file)
+        elif i % 5 == 1: Image.open(file).convert('P').save(file)
     def run(make):
         set_seed(3)
         dls = make(loaders(folder, blocks=(ImageBlock(cls=cls), CategoryBlock)))
@@ -212,11 +212,11 @@ def mirrored(self, x: TensorImage): return x.flip(-1).float() / 255
 def transposed(self, x: PILImage): return TensorImage(np.asarray(x).T.copy())
 
 
-@pytest.mark.parametrize("name, value", [("vision.core.load_image", upside_down),
-                                         ("vision.core.ToTensor.encodes", transposed),
-                                         ("data.transforms.IntToFloatTensor.encodes", mirrored)])
+@pytest.mark.parametrize('name, value', [('vision.core.load_image', upside_down),
+                                         ('vision.core.ToTensor.encodes', transposed),
+                                         ('data.transforms.IntToFloatTensor.encodes', mirrored)])
 def test_steps_of_fastais_that_somebody_has_changed(name, value, images, monkeypatch):
-    monkeypatch.setattr(f"fastai.{name}", Function(value).dispatch(value) if "encodes" in name else value)
+    monkeypatch.setattr(f'fastai.{name}', Function(value).dispatch(value) if 'encodes' in name else value)
     def run(make):
         set_seed(3)
         return bits(make(loaders(images, batch_tfms=Normalize.from_stats(*imagenet_stats))))
@@ -232,14 +232,14 @@ def test_a_target_without_transforms(images):
         set_seed(3)
         dsets = Datasets(arrays, [[PILImage.create], []], splits=[list(range(32)), list(range(32, 42))])
         return bits(make(dsets.dataloaders(bs=4, num_workers=0, after_item=ToTensor, after_batch=IntToFloatTensor,
-                                           device="cpu")))
+                                           device='cpu')))
     assert run(noop) == run(in_memory)
 
 
-@pytest.mark.parametrize("kwargs", [dict(bs=None), dict(pin_memory=True), dict(before_batch=lambda items: items[::-1]),
+@pytest.mark.parametrize('kwargs', [dict(bs=None), dict(pin_memory=True), dict(before_batch=lambda items: items[::-1]),
                                     dict(create_batch=lambda items: torch.stack([x for x, _ in items]))],
                          ids=lambda kwargs: list(kwargs)[0])
-@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize('first', [True, False])
 def test_other_ways_to_make_batches(first, kwargs, images):
     def changed(dls): return type(dls)(*[dl.new(drop_last=False, **kwargs) for dl in dls.loaders])
     def run(make):
@@ -249,16 +249,16 @@ def test_other_ways_to_make_batches(first, kwargs, images):
     assert run(noop) == run(in_memory)
 
 
-@pytest.mark.parametrize("kwargs", [dict(pin_memory=True), dict(shuffle=False, bs=7), dict(drop_last=False)])
+@pytest.mark.parametrize('kwargs', [dict(pin_memory=True), dict(shuffle=False, bs=7), dict(drop_last=False)])
 def test_no_file_is_opened_again(kwargs, images, monkeypatch):
     dls = in_memory(loaders(images))
-    monkeypatch.setattr(Image, "open", lambda *args: pytest.fail("a file was opened"))
+    monkeypatch.setattr(Image, 'open', lambda *args: pytest.fail('a file was opened'))
     assert bits(type(dls)(*[dl.new(**kwargs) for dl in dls.loaders])) and dls.show_batch(show=False)
 
 
 def test_twice(images, capsys):
     kept = in_memory(loaders(images))
-    assert in_memory(kept) is kept and "in memory already" in capsys.readouterr().out
+    assert in_memory(kept) is kept and 'in memory already' in capsys.readouterr().out
 
 
 def test_images_of_several_sizes(tmp_path):
@@ -268,16 +268,16 @@ def test_images_of_several_sizes(tmp_path):
         return bits(make(loaders(folder, bs=1)))
     assert run(noop) == run(in_memory)
     kept = in_memory(loaders(folder, bs=8))
-    with pytest.raises(RuntimeError, match="not the same size"): kept.one_batch()  # as in stock loaders
+    with pytest.raises(RuntimeError, match='not the same size'): kept.one_batch()  # as in stock loaders
 
 
 def test_what_is_said_and_kept(images, capsys):
     kept = in_memory(loaders(images)).train.kept
-    assert "42 items" in capsys.readouterr().out
+    assert '42 items' in capsys.readouterr().out
     assert [tuple(part.shape) for part in kept.columns] == [(32, 3, 24, 24), (32,)]
     assert kept.columns[0].dtype == torch.uint8
     kept = in_memory(loaders(images, item_tfms=RandomCrop(8))).train.kept
-    assert "RandomCrop, ToTensor" in capsys.readouterr().out
+    assert 'RandomCrop, ToTensor' in capsys.readouterr().out
     assert not kept.columns and isinstance(kept.items[0][0], PILImage)
 
 
@@ -313,7 +313,7 @@ def counted():
     return each_another
 
 
-def drawn_label(file, choose=LABELS.choice): return choose("ab")
+def drawn_label(file, choose=LABELS.choice): return choose('ab')
 
 
 def noisy(file): return PILImage.create((np.random.rand(8, 8, 3) * 255).astype(np.uint8))
@@ -329,7 +329,7 @@ def skips(x):
 
 
 def words(images):
-    return Datasets(list("abcd"), [[str.upper]], splits=[[0, 1], [2, 3]]).dataloaders(bs=1, num_workers=0)
+    return Datasets(list('abcd'), [[str.upper]], splits=[[0, 1], [2, 3]]).dataloaders(bs=1, num_workers=0)
 
 
 def pytorchs(images):
@@ -343,38 +343,38 @@ def with_own_sample(images):
 
 
 STAY = {  # what makes loaders, and a word of the sentence
-    "random crop in workers": (lambda images: loaders(images, num_workers=2, item_tfms=RandomCrop(8)), "RandomCrop"),
-    "generator in an object": (lambda images: loaders(images, item_tfms=OwnGenerator()), "generator"),
-    "generator in a module": (lambda images: loaders(images, item_tfms=draws_from_a_global), "generator"),
-    "generator in a list": (lambda images: loaders(images, item_tfms=draws_in_a_list), "generator"),
-    "generator in a closure": (lambda images: loaders(images, item_tfms=draws_from_a_closure()), "generator"),
-    "generator for labels": (lambda images: loaders(images, get_y=drawn_label), "generator"),
-    "another result each time": (lambda images: loaders(images, item_tfms=counted()), "each time"),
-    "random reading": (lambda images: loaders(images, blocks=(TransformBlock(noisy), CategoryBlock)), "random"),
-    "another kind": (lambda images: loaders(images, dl_type=Other), "Other"),
-    "fastai's plain kind": (lambda images: DataLoaders(DataLoader([1, 2, 3]), DataLoader([1, 2])), "DataLoader"),
-    "PyTorch's": (pytorchs, "torch.utils.data"), "no images": (words, "str"), "own sample": (with_own_sample, "sample"),
-    "a late draw": (lambda images: loaders(images, item_tfms=flips_the_last), "random"),
-    "an item left out": (lambda images: loaders(images, item_tfms=skips, num_workers=2), "left out"),
+    'random crop in workers': (lambda images: loaders(images, num_workers=2, item_tfms=RandomCrop(8)), 'RandomCrop'),
+    'generator in an object': (lambda images: loaders(images, item_tfms=OwnGenerator()), 'generator'),
+    'generator in a module': (lambda images: loaders(images, item_tfms=draws_from_a_global), 'generator'),
+    'generator in a list': (lambda images: loaders(images, item_tfms=draws_in_a_list), 'generator'),
+    'generator in a closure': (lambda images: loaders(images, item_tfms=draws_from_a_closure()), 'generator'),
+    'generator for labels': (lambda images: loaders(images, get_y=drawn_label), 'generator'),
+    'another result each time': (lambda images: loaders(images, item_tfms=counted()), 'each time'),
+    'random reading': (lambda images: loaders(images, blocks=(TransformBlock(noisy), CategoryBlock)), 'random'),
+    'another kind': (lambda images: loaders(images, dl_type=Other), 'Other'),
+    "fastai's plain kind": (lambda images: DataLoaders(DataLoader([1, 2, 3]), DataLoader([1, 2])), 'DataLoader'),
+    "PyTorch's": (pytorchs, 'torch.utils.data'), 'no images': (words, 'str'), 'own sample': (with_own_sample, 'sample'),
+    'a late draw': (lambda images: loaders(images, item_tfms=flips_the_last), 'random'),
+    'an item left out': (lambda images: loaders(images, item_tfms=skips, num_workers=2), 'left out'),
 }
 
 
-@pytest.mark.parametrize("case", STAY)
+@pytest.mark.parametrize('case', STAY)
 def test_loaders_that_stay_as_they_are(case, images, capsys):
-    flips_the_last.pixel = skips.pixel = Image.open(sorted(images.glob("train/*/*"))[7]).getpixel((0, 0))
+    flips_the_last.pixel = skips.pixel = Image.open(sorted(images.glob('train/*/*'))[7]).getpixel((0, 0))
     make, word = STAY[case]
     set_seed(3)
     dls = make(images)
     before = rng_states()
     assert in_memory(dls) is dls and rng_states() == before
-    assert word in capsys.readouterr().out.splitlines()[-1].partition("stay as they are:")[2]
+    assert word in capsys.readouterr().out.splitlines()[-1].partition('stay as they are:')[2]
 
 
-@pytest.mark.parametrize("case", ["random crop in workers", "generator in an object", "generator in a module",
-                                  "own sample", "an item left out"])
+@pytest.mark.parametrize('case', ['random crop in workers', 'generator in an object', 'generator in a module',
+                                  'own sample', 'an item left out'])
 def test_the_batches_of_loaders_that_stay(case, images):
     "Trying the transforms has not moved a generator."
-    skips.pixel = Image.open(sorted(images.glob("train/*/*"))[7]).getpixel((0, 0))
+    skips.pixel = Image.open(sorted(images.glob('train/*/*'))[7]).getpixel((0, 0))
     def run(make):
         global GENERATOR
         GENERATOR = np.random.default_rng(1)
@@ -383,7 +383,7 @@ def test_the_batches_of_loaders_that_stay(case, images):
     assert run(noop) == run(in_memory)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope='module')
 def learners(images):
     "A stock learner and one in memory, trained alike."
     def trained(make):
@@ -420,18 +420,18 @@ def test_show(learners):
         learn.dls.show_batch(unique=True)
         with learn.no_bar(): learn.show_results(max_n=4)
         titles = [ax.get_title() for ax in plt.gcf().axes]
-        assert len(titles) == 4 and all(set(title) <= set("ab\n") for title in titles)
-        plt.close("all")
+        assert len(titles) == 4 and all(set(title) <= set('ab\n') for title in titles)
+        plt.close('all')
 
 
 def test_export_leaves_the_images_behind(learners, images, tmp_path):
     sizes = []
     for learn in learners:
-        learn.export(tmp_path / "model.pkl")
-        sizes.append((tmp_path / "model.pkl").stat().st_size)
+        learn.export(tmp_path / 'model.pkl')
+        sizes.append((tmp_path / 'model.pkl').stat().st_size)
     assert sizes[1] < sizes[0] + 2000
-    loaded = load_learner(tmp_path / "model.pkl")
-    with loaded.no_bar(): assert loaded.predict(get_image_files(images)[0])[0] in ("a", "b")
+    loaded = load_learner(tmp_path / 'model.pkl')
+    with loaded.no_bar(): assert loaded.predict(get_image_files(images)[0])[0] in ('a', 'b')
 
 
 def test_changed_transforms_are_heeded(images):
@@ -440,7 +440,7 @@ def test_changed_transforms_are_heeded(images):
     smaller = kept.train.new(after_item=[Resize(12, method=ResizeMethod.Squish), *kept.train.after_item.fs])
     assert smaller.one_batch()[0].shape[-2:] == (12, 12)
     before = len(original.train.after_batch.fs)
-    in_memory(original).add_tfms([IntToFloatTensor()], "after_batch")
+    in_memory(original).add_tfms([IntToFloatTensor()], 'after_batch')
     assert len(original.train.after_batch.fs) == before
     assert kept.valid.one_batch()[0].shape[-2:] == (24, 24)
 
@@ -459,32 +459,32 @@ def test_an_empty_validation_set(images):
     def run(make):
         set_seed(3)
         dls = make(ImageDataLoaders.from_path_func(images, files, parent_label, valid_pct=0., bs=8, num_workers=0,
-                                                   device="cpu"))
+                                                   device='cpu'))
         assert len(dls.valid_ds) == 0 and list(dls.valid) == []
         return [x.numpy().tobytes() for x, _ in dls.train]
     assert run(noop) == run(in_memory)
 
 
 def test_refusals(images, learners):
-    with pytest.raises(TypeError, match="takes DataLoaders, and this is a Learner"): in_memory(learners[0])
-    with pytest.raises(TypeError, match="limit_gb is a number of gigabytes"): in_memory(loaders(images), limit_gb="2")
+    with pytest.raises(TypeError, match='takes DataLoaders, and this is a Learner'): in_memory(learners[0])
+    with pytest.raises(TypeError, match='limit_gb is a number of gigabytes'): in_memory(loaders(images), limit_gb='2')
 
 
 def test_a_limit(tmp_path):
     "Those looked at beforehand are small and differ; the reading stops when the limit is passed."
     folder = make_images(tmp_path, lambda i: (400, 400) if i == 5 else (10, 10 + i % 2))
-    with pytest.raises(MemoryError, match=r"limit is 0\.0004 GB.*limit_gb="):
+    with pytest.raises(MemoryError, match=r'limit is 0\.0004 GB.*limit_gb='):
         in_memory(loaders(folder), limit_gb=0.0004)
     assert in_memory(loaders(folder), limit_gb=0.001).train.kept.items
 
 
 def test_a_missing_and_a_damaged_file(tmp_path):
     folder = make_images(tmp_path, lambda i: (10, 10))
-    file = sorted(folder.glob("train/*/*"))[7]
+    file = sorted(folder.glob('train/*/*'))[7]
     whole = file.read_bytes()
     dls = loaders(folder)
     for make, kind in ((file.unlink, FileNotFoundError), (lambda: file.write_bytes(whole[:200]), OSError),
-                       (lambda: file.write_text("text"), OSError)):
+                       (lambda: file.write_text('text'), OSError)):
         make()
         errors = []
         for go in (lambda: in_memory(dls), lambda: list(dls.train)):
@@ -525,7 +525,7 @@ class Types(Callback):
 class Nothing(Callback):
     "Hears everything in a way of its own."
     def __call__(self, event_name):
-        if event_name == "after_step": self.model[1][-1].weight.data.mul_(0.99)
+        if event_name == 'after_step': self.model[1][-1].weight.data.mul_(0.99)
 
 
 class Halved(Learner):
@@ -535,7 +535,7 @@ class Halved(Learner):
         self.model[1][-1].weight.data.mul_(0.5)
 
 
-@pytest.mark.parametrize("callbacks", [MixUp, CutMix, lambda: GradientAccumulation(16), Brighter, Nothing,
+@pytest.mark.parametrize('callbacks', [MixUp, CutMix, lambda: GradientAccumulation(16), Brighter, Nothing,
                                        MixedPrecision, SaveModelCallback])
 def test_fewer_calls_change_nothing(callbacks, images, tmp_path):
     def training(context):
@@ -564,8 +564,8 @@ def test_fewer_calls_for_another_kind_of_learner(images, tmp_path):
         with learn.no_bar(), learn.no_logging(), context(learn):
             learn.fit(1)
             assert isinstance(learn, Halved)
-            learn.export("inside.pkl")
-        assert type(learn) is type(load_learner(tmp_path / "inside.pkl")) is Halved
+            learn.export('inside.pkl')
+        assert type(learn) is type(load_learner(tmp_path / 'inside.pkl')) is Halved
         return learn.model[1][-1].weight.detach()
     assert torch.equal(training(nullcontext), training(fewer_calls))
 
@@ -582,14 +582,14 @@ class Patched(Callback):
     "Gets its method between two trainings."
 
 
-@pytest.mark.parametrize("callback", [Late, Patched])
+@pytest.mark.parametrize('callback', [Late, Patched])
 def test_methods_that_come_later_are_heard(callback, images):
     def training(context):
         set_seed(3)
         learn = vision_learner(loaders(images), digits_resnet18, cbs=callback())
         with learn.no_bar(), learn.no_logging(), context(learn), pytest.MonkeyPatch.context() as monkeypatch:
             learn.fit(1)
-            monkeypatch.setattr(Patched, "after_step", slower, raising=False)
+            monkeypatch.setattr(Patched, 'after_step', slower, raising=False)
             learn.fit(1)
         return learn.model[1][-1].weight.detach()
     assert torch.equal(training(nullcontext), training(fewer_calls))
@@ -604,7 +604,7 @@ def test_a_learner_with_events_of_its_own_stays_as_it_is(images):
     body = vision_learner(loaders(images), digits_resnet18)
     learn = Loud(body.dls, body.model, loss_func=body.loss_func)
     with learn.no_bar(), learn.no_logging(), fewer_calls(learn): learn.fit(1)
-    assert learn.heard.count("after_step") == 4
+    assert learn.heard.count('after_step') == 4
 
 
 def test_settings_of_fused_adam_can_be_set(images):
@@ -613,12 +613,12 @@ def test_settings_of_fused_adam_can_be_set(images):
     for opt_func in (Adam, FusedAdam):
         learn = vision_learner(loaders(images), digits_resnet18, opt_func=opt_func, lr=slice(1e-4, 1e-2))
         learn.create_opt()
-        assert len({settings["lr"] for settings in learn.opt.hypers}) == 3  # one for each layer group
-        on_plateau = ReduceLROnPlateau("valid_loss", patience=0, min_delta=10, factor=10)
+        assert len({settings['lr'] for settings in learn.opt.hypers}) == 3  # one for each layer group
+        on_plateau = ReduceLROnPlateau('valid_loss', patience=0, min_delta=10, factor=10)
         with learn.no_bar(), learn.no_logging(), redirect_stdout(StringIO()): learn.fit(3, 1e-2, cbs=on_plateau)
-        rates.append([settings["lr"] for settings in learn.opt.hypers])
-        learn.opt.hypers[0]["mom"] = 0.5
-        assert learn.opt.hypers[0]["mom"] == 0.5
+        rates.append([settings['lr'] for settings in learn.opt.hypers])
+        learn.opt.hypers[0]['mom'] = 0.5
+        assert learn.opt.hypers[0]['mom'] == 0.5
     assert rates[0] == rates[1] and max(rates[0]) < 1e-2
 
 
@@ -638,14 +638,14 @@ class CLibrary:
     "Notes what it is asked to set."
     def __init__(self): self.asked = []
     def mallopt(self, number, value): self.asked.append((number, value))
-    def malloc_trim(self, pad): self.asked.append("trim")
+    def malloc_trim(self, pad): self.asked.append('trim')
 
 
-@pytest.mark.parametrize("name", ["glibc", ""]) # the second: macOS, Windows
+@pytest.mark.parametrize('name', ['glibc', '']) # the second: macOS, Windows
 def test_memory_is_given_back_after_an_error(name, monkeypatch):
     libc = CLibrary()
-    monkeypatch.setattr(ctypes, "CDLL", lambda name: libc)
-    monkeypatch.setattr(platform, "libc_ver", lambda: (name, "1"))
+    monkeypatch.setattr(ctypes, 'CDLL', lambda name: libc)
+    monkeypatch.setattr(platform, 'libc_ver', lambda: (name, '1'))
     with pytest.raises(KeyboardInterrupt), memory_reused():
         inside = dict(libc.asked)
         raise KeyboardInterrupt
@@ -653,7 +653,7 @@ def test_memory_is_given_back_after_an_error(name, monkeypatch):
     else:
         after = dict(libc.asked[len(inside):-1])
         assert after.keys() == inside.keys() and all(after[number] < inside[number] for number in inside)
-        assert libc.asked[-1] == "trim"
+        assert libc.asked[-1] == 'trim'
 
 
 FAULTS = """
@@ -672,10 +672,10 @@ print(page_faults() - before)
 """
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc" or "LD_PRELOAD" in os.environ,
-                    reason="another library takes care of memory")
+@pytest.mark.skipif(platform.libc_ver()[0] != 'glibc' or 'LD_PRELOAD' in os.environ,
+                    reason='another library takes care of memory')
 def test_memory_is_used_again():
     "Also where glibc was told to give back what is larger than 128 kB, which is what it begins with."
-    without, reused = (int(cold_start("-c", FAULTS, way, MALLOC_MMAP_THRESHOLD_="131072").stdout)
-                       for way in ("as it comes", "reused"))
+    without, reused = (int(cold_start('-c', FAULTS, way, MALLOC_MMAP_THRESHOLD_='131072').stdout)
+                       for way in ('as it comes', 'reused'))
     assert reused < 10 < without

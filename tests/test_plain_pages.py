@@ -7,19 +7,19 @@ from pathlib import Path
 import pytest
 from conftest import REPO, cold_start
 
-PLAIN = sorted(p for p in (REPO / "easing_fastai" / "plain").glob("*.py") if p.name != "__init__.py")
-TWINS = [path for path in PLAIN if path.stem not in ("prove", "narrow_resnet")]
-modules = pytest.mark.parametrize("path", PLAIN, ids=lambda path: path.stem)
+PLAIN = sorted(p for p in (REPO / 'easing_fastai' / 'plain').glob('*.py') if p.name != '__init__.py')
+TWINS = [path for path in PLAIN if path.stem not in ('prove', 'narrow_resnet')]
+modules = pytest.mark.parametrize('path', PLAIN, ids=lambda path: path.stem)
 
 
 @modules
 def test_what_a_module_imports(path):
-    allowed = {"torch", "torchvision", "PIL", "numpy", *sys.stdlib_module_names}
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    allowed = {'torch', 'torchvision', 'PIL', 'numpy', *sys.stdlib_module_names}
+    for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
         if isinstance(node, ast.Import):
-            assert all(name.name.split(".")[0] in allowed for name in node.names), ast.unparse(node)
+            assert all(name.name.split('.')[0] in allowed for name in node.names), ast.unparse(node)
         if isinstance(node, ast.ImportFrom): # level 1: from another module of this room
-            assert node.level == 1 or (node.level == 0 and node.module.split(".")[0] in allowed), ast.unparse(node)
+            assert node.level == 1 or (node.level == 0 and node.module.split('.')[0] in allowed), ast.unparse(node)
 
 
 WITHOUT_FASTAI = """
@@ -52,21 +52,21 @@ print(loaded & {'fastai', 'fastcore', 'matplotlib', 'pandas', 'safetensors', 'sc
 
 
 def test_all_twins_run_without_fastai(few_digits):
-    public = {name for path in TWINS for name in re.findall(r"^def (plain_\w+)", path.read_text(encoding="utf-8"), flags=re.M)}
-    assert {path.stem for path in PLAIN} == set(re.findall(r"plain\.(\w+) import", WITHOUT_FASTAI))
-    assert all(f"{name}(" in WITHOUT_FASTAI or f"{name}," in WITHOUT_FASTAI for name in public) and len(public) > 12
-    done = cold_start("-c", WITHOUT_FASTAI, str(few_digits))
-    assert done.stdout.splitlines() == ["['3', '7'] 6 3", "3 True", "every one of 2 numbers is equal to the last bit", "True 9",
-                                        "True", "set()"], done.stderr
+    public = {name for path in TWINS for name in re.findall(r'^def (plain_\w+)', path.read_text(encoding='utf-8'), flags=re.M)}
+    assert {path.stem for path in PLAIN} == set(re.findall(r'plain\.(\w+) import', WITHOUT_FASTAI))
+    assert all(f'{name}(' in WITHOUT_FASTAI or f'{name},' in WITHOUT_FASTAI for name in public) and len(public) > 12
+    done = cold_start('-c', WITHOUT_FASTAI, str(few_digits))
+    assert done.stdout.splitlines() == ["['3', '7'] 6 3", '3 True', 'every one of 2 numbers is equal to the last bit', 'True 9',
+                                        'True', 'set()'], done.stderr
 
 
 def named_in_comments(path: Path) -> list[str]:
     "What a twin says that it mirrors: `# fastai: Learner.freeze, Learner.unfreeze (why)`."
-    return [name for names in re.findall(r"# fastai: ([\w.]+(?:, [\w.]+)*)|; fastai: ([\w.]+)", path.read_text(encoding="utf-8"))
-            for name in ", ".join(filter(None, names)).split(", ")]
+    return [name for names in re.findall(r'# fastai: ([\w.]+(?:, [\w.]+)*)|; fastai: ([\w.]+)', path.read_text(encoding='utf-8'))
+            for name in ', '.join(filter(None, names)).split(', ')]
 
 
-@pytest.mark.parametrize("path", TWINS, ids=lambda path: path.stem)
+@pytest.mark.parametrize('path', TWINS, ids=lambda path: path.stem)
 def test_what_a_twin_says_it_mirrors_is_in_fastai(path):
     import fastai.vision.all as everything
     from fastai.vision import learner # its private names, too
@@ -74,11 +74,11 @@ def test_what_a_twin_says_it_mirrors_is_in_fastai(path):
     names = named_in_comments(path)
     assert names
     for name in names:
-        first, *rest = name.split(".")
+        first, *rest = name.split('.')
         place = getattr(everything, first, None) or getattr(learner, first, None)
-        assert place is not None, f"fastai has no {name}"
+        assert place is not None, f'fastai has no {name}'
         for part in rest:
-            assert hasattr(place, part), f"fastai has no {name}"
+            assert hasattr(place, part), f'fastai has no {name}'
             place = getattr(place, part)
 
 
@@ -106,10 +106,10 @@ print('proven on', torch_core.default_device())
 """
 
 
-@pytest.mark.parametrize("page, data", [
-    ("03b_plain_learner", "few_digits"), ("04b_plain_vision_model", "few_digits"), ("05b_plain_fine_tune", "few_digits"),
-    *(pytest.param(page, "digits", marks=pytest.mark.prove) for page in ("02b_plain_dataloaders", "02c_plain_augmentation", "06b_plain_predict"))])
+@pytest.mark.parametrize('page, data', [
+    ('03b_plain_learner', 'few_digits'), ('04b_plain_vision_model', 'few_digits'), ('05b_plain_fine_tune', 'few_digits'),
+    *(pytest.param(page, 'digits', marks=pytest.mark.prove) for page in ('02b_plain_dataloaders', '02c_plain_augmentation', '06b_plain_predict'))])
 def test_the_proofs_are_on_the_cpu_wherever_fastai_would_compute(page, data, request):
     "A page's cells, up to its last proof."
-    done = cold_start("-c", OTHER_DEVICE, str(REPO / "nbs" / f"{page}.ipynb"), str(request.getfixturevalue(data)))
-    assert done.stdout.endswith("proven on cpu\n") and "equal to the last bit" in done.stdout, done.stderr[-3000:]
+    done = cold_start('-c', OTHER_DEVICE, str(REPO / 'nbs' / f'{page}.ipynb'), str(request.getfixturevalue(data)))
+    assert done.stdout.endswith('proven on cpu\n') and 'equal to the last bit' in done.stdout, done.stderr[-3000:]

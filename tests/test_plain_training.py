@@ -19,7 +19,7 @@ def fastais(path: Path, arch, seed: int = 42, bs: int = 64, workers: int = 0, pr
     before, defaults.use_cuda = defaults.use_cuda, False # on the CPU, on every machine
     try:
         set_seed(seed)
-        dls = ImageDataLoaders.from_folder(path, valid="valid", bs=bs, num_workers=workers)
+        dls = ImageDataLoaders.from_folder(path, valid='valid', bs=bs, num_workers=workers)
         learn = vision_learner(dls, arch, metrics=accuracy, pretrained=pretrained, cbs=RecordRates())
         with learn.no_bar(), learn.no_logging():
             learn.fine_tune(1)
@@ -47,11 +47,11 @@ def prove(training, model, losses, learn):
     "One proof for everything that a training leaves behind; raises NotEqual."
     from easing_fastai.plain.prove import prove_equal
 
-    return (prove_equal(training.losses, losses, "losses") + prove_equal(model, learn.model)
+    return (prove_equal(training.losses, losses, 'losses') + prove_equal(model, learn.model)
             + prove_equal(training.table[-1], list(learn.recorder.values[-1])))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope='module')
 def walked(few_digits):
     "fastai's run on the few digits."
     from easing_fastai.assets.backbone import digits_resnet18
@@ -63,7 +63,7 @@ def test_the_twin_is_equal(walked):
     "Page 05b proves it for all images; here it is what the mistakes below are measured with."
     path, arch, losses, learn = walked
     proof = str(prove(*twins(path, arch), losses, learn))
-    assert proof.startswith(f"every one of {len(losses)} losses, 132 tensors") and proof.endswith("equal to the last bit")
+    assert proof.startswith(f'every one of {len(losses)} losses, 132 tensors') and proof.endswith('equal to the last bit')
 
 
 # ---- one deliberate mistake each ----
@@ -77,7 +77,7 @@ def adam_of_pytorch(parts): parts.kwargs = dict(optimizer=partial(torch.optim.Ad
 def not_normalised(parts): parts.stats = None
 def rates_swapped(parts): parts.swap_rates = True
 def last_batch_kept(parts):
-    def keep(train, valid): train.__class__ = type("Keeps", (type(train),), {"__len__": lambda self: -(-len(self.files) // self.bs)})
+    def keep(train, valid): train.__class__ = type('Keeps', (type(train),), {'__len__': lambda self: -(-len(self.files) // self.bs)})
     parts.after_loaders = keep
 def draw_of_a_loader_forgotten(parts):
     def without_draw(train, valid):
@@ -86,7 +86,7 @@ def draw_of_a_loader_forgotten(parts):
             state = torch.get_rng_state()
             yield from batches(self)
             torch.set_rng_state(state) # as if it had not drawn
-        valid.__class__ = type("Forgets", (type(valid),), {"__iter__": iterate})
+        valid.__class__ = type('Forgets', (type(valid),), {'__iter__': iterate})
     parts.after_loaders = without_draw
 def head_not_initialised_again(parts):
     def pytorchs_own(model):
@@ -102,7 +102,7 @@ MISTAKES = [decay_for_batchnorm, momentum_not_cycled, eps_of_pytorch, adam_of_py
             not_normalised, draw_of_a_loader_forgotten, rates_swapped]
 
 
-@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda f: f.__name__)
+@pytest.mark.parametrize('mistake', MISTAKES, ids=lambda f: f.__name__)
 def test_a_mistake_is_noticed(walked, mistake, monkeypatch):
     from easing_fastai.plain import fine_tune
     from easing_fastai.plain.prove import NotEqual
@@ -110,12 +110,12 @@ def test_a_mistake_is_noticed(walked, mistake, monkeypatch):
     path, arch, losses, learn = walked
     if mistake is rates_swapped:
         groups = fine_tune.plain_groups
-        monkeypatch.setattr(fine_tune, "plain_groups", lambda model: [groups(model)[i] for i in (1, 0, 2)])
+        monkeypatch.setattr(fine_tune, 'plain_groups', lambda model: [groups(model)[i] for i in (1, 0, 2)])
     training, model = twins(path, arch, change=mistake)
     with pytest.raises(NotEqual) as error:
         prove(training, model, losses, learn)
-    first = {last_batch_kept: "in the first", not_normalised: "number 0", head_not_initialised_again: "number 0",
-             draw_of_a_loader_forgotten: f"number {len(losses)//2}", momentum_not_cycled: "number 2"}.get(mistake, "")
+    first = {last_batch_kept: 'in the first', not_normalised: 'number 0', head_not_initialised_again: 'number 0',
+             draw_of_a_loader_forgotten: f'number {len(losses)//2}', momentum_not_cycled: 'number 2'}.get(mistake, '')
     assert first in str(error.value)
 
 
@@ -133,27 +133,27 @@ def test_bad_input_of_the_loop():
 
     for train in (plain_fit_one_cycle, plain_lr_find):
         args = ([], 1) if train is plain_fit_one_cycle else ()
-        with pytest.raises(ValueError, match="gives no batch.*smaller batch size"):
+        with pytest.raises(ValueError, match='gives no batch.*smaller batch size'):
             train(linear(), [], *args)
-        with pytest.raises(ValueError, match="integers.*uint8"):
+        with pytest.raises(ValueError, match='integers.*uint8'):
             train(linear(), batches(dtype=torch.uint8), *args)
-    with pytest.raises(ValueError, match="nothing to validate with"):
+    with pytest.raises(ValueError, match='nothing to validate with'):
         plain_validate(linear(), [])
-    with pytest.raises(ValueError, match="0 or more epochs of 1 or more batches, not -1 of 5"):
+    with pytest.raises(ValueError, match='0 or more epochs of 1 or more batches, not -1 of 5'):
         plain_one_cycle(-1, 5, 1e-3)
-    with pytest.raises(ValueError, match="from 0 to 1, not 30"):
+    with pytest.raises(ValueError, match='from 0 to 1, not 30'):
         plain_one_cycle(1, 5, 1e-3, pct_start=30)
-    with pytest.raises(ValueError, match="2 learning rates for 3 layer groups"):
+    with pytest.raises(ValueError, match='2 learning rates for 3 layer groups'):
         learning_rates([1e-3, 1e-4], 3)
     frozen = linear().requires_grad_(False)
-    with pytest.raises(ValueError, match="no parameters that train"):
+    with pytest.raises(ValueError, match='no parameters that train'):
         parameter_groups(frozen)
-    with pytest.raises(ValueError, match="layer groups.*leave out.*1.bias"):
+    with pytest.raises(ValueError, match='layer groups.*leave out.*1.bias'):
         model = linear()
         parameter_groups(model, [[model[1].weight]])
-    with pytest.raises(ValueError, match="no parameter of this model"):
+    with pytest.raises(ValueError, match='no parameter of this model'):
         parameter_groups(linear(), [list(linear().parameters())])
-    with pytest.raises(ValueError, match="more steps"):
+    with pytest.raises(ValueError, match='more steps'):
         plain_lr_find(linear(), batches(), num_it=5)
 
 
@@ -162,12 +162,12 @@ def test_bad_input_of_fine_tune():
     from easing_fastai.plain.narrow_resnet import digits_resnet18
     from easing_fastai.plain.vision_model import plain_vision_model
 
-    with pytest.raises(TypeError, match="only a model of plain_vision_model.*this is Linear"):
+    with pytest.raises(TypeError, match='only a model of plain_vision_model.*this is Linear'):
         plain_fine_tune(nn.Linear(2, 2), batches(), batches())
     model, train = plain_vision_model(digits_resnet18, 2), [(x.expand(2, 3, 2, 2), y) for x, y in batches()]
-    with pytest.raises(ValueError, match="epochs and freeze_epochs are both 0"):
+    with pytest.raises(ValueError, match='epochs and freeze_epochs are both 0'):
         plain_fine_tune(model, train, train, 0, freeze_epochs=0)
-    with pytest.raises(ValueError, match="0 or more epochs.*not -1"):
+    with pytest.raises(ValueError, match='0 or more epochs.*not -1'):
         plain_fine_tune(model, train, train, -1, freeze_epochs=0)
     assert len(plain_fine_tune(model, train, train, 0).losses) == 3 # only the body frozen is a training, too
     assert len(plain_fine_tune(model, train, train, 1, freeze_epochs=0).losses) == 3
@@ -177,10 +177,10 @@ def test_a_loss_that_is_not_a_number_proves_nothing():
     from easing_fastai.plain.learner import plain_fit_one_cycle
     from easing_fastai.plain.prove import NotEqual, prove_equal
 
-    broken = [(x * float("nan"), y) for x, y in batches()]
+    broken = [(x * float('nan'), y) for x, y in batches()]
     one, other = (plain_fit_one_cycle(linear(), broken, batches(), 1) for _ in range(2))
-    with pytest.raises(NotEqual, match="NaN"):
-        prove_equal(one.losses, other.losses, "losses")
+    with pytest.raises(NotEqual, match='NaN'):
+        prove_equal(one.losses, other.losses, 'losses')
 
 
 # ---- the whole matrix: `make prove` ----
@@ -191,31 +191,31 @@ def random_resnet18(home: Path):
 
     from easing_fastai.assets.backbone import resnet18_file
 
-    torch.hub.set_dir(str(home / "hub"))
+    torch.hub.set_dir(str(home / 'hub'))
     resnet18_file().parent.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(7)
     torch.save(resnet18().state_dict(), resnet18_file())
     return resnet18
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope='module')
 def archs(tmp_path_factory):
     from easing_fastai.assets.backbone import digits_resnet18
 
     before = torch.hub.get_dir()
-    yield {"digits_resnet18": digits_resnet18, "resnet18": random_resnet18(tmp_path_factory.mktemp("torch"))}
+    yield {'digits_resnet18': digits_resnet18, 'resnet18': random_resnet18(tmp_path_factory.mktemp('torch'))}
     torch.hub.set_dir(before)
 
 
 @pytest.mark.prove
-@pytest.mark.parametrize("workers", WORKERS)
-@pytest.mark.parametrize("bs", SIZES)
-@pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("data", ["digits", "mnist"])
-@pytest.mark.parametrize("name", ["digits_resnet18", "resnet18"])
+@pytest.mark.parametrize('workers', WORKERS)
+@pytest.mark.parametrize('bs', SIZES)
+@pytest.mark.parametrize('seed', SEEDS)
+@pytest.mark.parametrize('data', ['digits', 'mnist'])
+@pytest.mark.parametrize('name', ['digits_resnet18', 'resnet18'])
 def test_fine_tune_page_05b(request, archs, name, data, seed, bs, workers):
     "plain_fine_tune of page 05b against `fine_tune(1)`, all images, to the last bit."
-    path = request.getfixturevalue("digits") if data == "digits" else real_mnist()
+    path = request.getfixturevalue('digits') if data == 'digits' else real_mnist()
     losses, learn = fastais(path, archs[name], seed, bs, workers)
     print(prove(*twins(path, archs[name], seed, bs, workers), losses, learn))
 
@@ -236,9 +236,9 @@ def real_mnist() -> Path:
 
     from conftest import REAL_HOME
 
-    path = Path(REAL_HOME or Path.home() / ".fastai") / "data" / "mnist_sample"
+    path = Path(REAL_HOME or Path.home() / '.fastai') / 'data' / 'mnist_sample'
     if not path.exists():
-        if os.environ.get("CI"):
-            pytest.fail(f"MNIST_SAMPLE is not in {path}: run `easing-fastai download` first")
-        pytest.skip(f"MNIST_SAMPLE is not in {path}: run `easing-fastai download` first")
+        if os.environ.get('CI'):
+            pytest.fail(f'MNIST_SAMPLE is not in {path}: run `easing-fastai download` first')
+        pytest.skip(f'MNIST_SAMPLE is not in {path}: run `easing-fastai download` first')
     return path

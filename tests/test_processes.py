@@ -36,63 +36,63 @@ learn = kept[0]
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope='module')
 def place(tmp_path_factory) -> Path:
-    place = tmp_path_factory.mktemp("processes")
-    class_folders(place / "photos")
+    place = tmp_path_factory.mktemp('processes')
+    class_folders(place / 'photos')
     return place
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope='module')
 def ranks(place) -> list[dict]:
     "What both processes noted of a training together, started at the same time without any data."
-    (place / "train.py").write_text(TRAIN)
-    os.environ["FASTAI_HOME"], home = str(place / "home"), os.environ["FASTAI_HOME"]
+    (place / 'train.py').write_text(TRAIN)
+    os.environ['FASTAI_HOME'], home = str(place / 'home'), os.environ['FASTAI_HOME']
     try:
-        launch(place / "train.py", place, timeout=600)
+        launch(place / 'train.py', place, timeout=600)
     finally:
-        os.environ["FASTAI_HOME"] = home
-    return [json.loads((place / f"{rank}.json").read_text()) for rank in (0, 1)]
+        os.environ['FASTAI_HOME'] = home
+    return [json.loads((place / f'{rank}.json').read_text()) for rank in (0, 1)]
 
 
 def test_the_same_weights_on_both_ranks_to_the_bit(ranks):
-    assert [rank["n"] for rank in ranks] == [2, 2] and ranks[0]["fingerprint"] == ranks[1]["fingerprint"]
-    assert ranks[0]["gathered"] == ranks[1]["gathered"]
+    assert [rank['n'] for rank in ranks] == [2, 2] and ranks[0]['fingerprint'] == ranks[1]['fingerprint']
+    assert ranks[0]['gathered'] == ranks[1]['gathered']
 
 
 def test_only_rank_0_writes_and_prints(ranks, place):
-    assert ranks[0]["sha256"] and ranks[1]["sha256"] is None and ranks[0]["printed"] > 3 and ranks[1]["printed"] == 0
-    assert [p.name for p in (place / "out").iterdir()] == ["model"] and {p.name for p in (place / "out" / "model").iterdir()} == FILES
-    assert load_model(place / "out" / "model").card.accuracy == ranks[0]["accuracy"]
+    assert ranks[0]['sha256'] and ranks[1]['sha256'] is None and ranks[0]['printed'] > 3 and ranks[1]['printed'] == 0
+    assert [p.name for p in (place / 'out').iterdir()] == ['model'] and {p.name for p in (place / 'out' / 'model').iterdir()} == FILES
+    assert load_model(place / 'out' / 'model').card.accuracy == ranks[0]['accuracy']
 
 
 def test_data_are_prepared_once(ranks, place):
-    assert [rank["found"] for rank in ranks] == [False, True], "rank 0 finds nothing and makes it, rank 1 finds it made"
-    assert [p.name for p in (place / "home" / "data").iterdir() if not p.name.startswith(".")] == ["digits_sample"]
+    assert [rank['found'] for rank in ranks] == [False, True], 'rank 0 finds nothing and makes it, rank 1 finds it made'
+    assert [p.name for p in (place / 'home' / 'data').iterdir() if not p.name.startswith('.')] == ['digits_sample']
 
 
 def test_as_good_as_one_process_with_the_same_total_batch(ranks, place, monkeypatch):
     whole = training.dataloaders_for
-    monkeypatch.setattr(training, "dataloaders_for", lambda *args, **kwargs: whole(*args, **{**kwargs, "bs": 2 * ranks[0]["bs"]}))
-    alone = [training.train(place / "photos", place / f"alone {seed}", EPOCHS, "digits_resnet18", seed=seed, say=lambda text: None).accuracy for seed in (42, 1, 2)]
+    monkeypatch.setattr(training, 'dataloaders_for', lambda *args, **kwargs: whole(*args, **{**kwargs, 'bs': 2 * ranks[0]['bs']}))
+    alone = [training.train(place / 'photos', place / f'alone {seed}', EPOCHS, 'digits_resnet18', seed=seed, say=lambda text: None).accuracy for seed in (42, 1, 2)]
     one_image = 1.01 / 12
-    assert min(alone) - one_image <= ranks[0]["accuracy"] <= max(alone) + one_image, (alone, ranks[0]["accuracy"])
+    assert min(alone) - one_image <= ranks[0]['accuracy'] <= max(alone) + one_image, (alone, ranks[0]['accuracy'])
 
 
 def test_a_killed_rank_ends_the_command_with_a_message(place):
     command, env = launch_line(2)
-    out = place / "never"
-    running = subprocess.Popen([*command, "-m", "easing_fastai", "train", str(place / "photos"), "--out", str(out), "--epochs", "2000", "--arch", "digits_resnet18"],
-                               env={**os.environ, **env, "PYTHONUNBUFFERED": "1"}, cwd=HOME, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    out = place / 'never'
+    running = subprocess.Popen([*command, '-m', 'easing_fastai', 'train', str(place / 'photos'), '--out', str(out), '--epochs', '2000', '--arch', 'digits_resnet18'],
+                               env={**os.environ, **env, 'PYTHONUNBUFFERED': '1'}, cwd=HOME, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     lines = []
     try:
         for line in running.stdout: # not before the training is under way
             lines.append(line)
-            if "everything: " in line:
+            if 'everything: ' in line:
                 break
-        workers = {child.environ()["RANK"]: child for child in psutil.Process(running.pid).children() if "RANK" in child.environ()}
-        assert set(workers) == {"0", "1"}, lines
-        workers["1"].kill()
+        workers = {child.environ()['RANK']: child for child in psutil.Process(running.pid).children() if 'RANK' in child.environ()}
+        assert set(workers) == {'0', '1'}, lines
+        workers['1'].kill()
         lines.append(running.communicate(timeout=600)[0])
         assert running.returncode
         assert not any(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in workers.values())
@@ -100,7 +100,7 @@ def test_a_killed_rank_ends_the_command_with_a_message(place):
         for child in psutil.Process(running.pid).children(recursive=True) if running.poll() is None else []:
             child.kill()
         running.kill()
-    text = "".join(lines)
+    text = ''.join(lines)
     # The launcher names the rank and the signal. The process that is left says so, too, if the launcher leaves it the time.
-    assert "Process 1 of 2 was killed by signal 9" in why_it_failed(text, 2), text
-    assert not out.exists() and not [p.name for p in place.iterdir() if p.name.startswith(".never")]
+    assert 'Process 1 of 2 was killed by signal 9' in why_it_failed(text, 2), text
+    assert not out.exists() and not [p.name for p in place.iterdir() if p.name.startswith('.never')]

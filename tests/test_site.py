@@ -15,11 +15,11 @@ import yaml
 from conftest import REPO, start
 from test_notebooks import ADDRESS, NOTEBOOKS, ids, words
 
-SITE = ADDRESS.replace("https://github.com/easing-fastai", "https://easing-fastai.github.io") + "/"
+SITE = ADDRESS.replace('https://github.com/easing-fastai', 'https://easing-fastai.github.io') + '/'
 
 
 def pandoc(text: str, *args: str, cwd: Path = REPO) -> str:
-    done = subprocess.run([pypandoc.get_pandoc_path(), *args], input=text, cwd=cwd, capture_output=True, text=True, encoding="utf-8")
+    done = subprocess.run([pypandoc.get_pandoc_path(), *args], input=text, cwd=cwd, capture_output=True, text=True, encoding='utf-8')
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -31,141 +31,141 @@ def parts(block: object) -> list[dict]:
     return [block, *parts(list(block.values()))] if isinstance(block, dict) else []
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope='module')
 def proc(processed) -> Path:
-    return processed / "_proc"
+    return processed / '_proc'
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope='module')
 def pages(proc) -> dict[str, nbformat.NotebookNode]:
     "The processed notebooks by the file that Quarto makes of them, as api/decode.html."
     found = {}
-    for path in proc.rglob("*.ipynb"):
+    for path in proc.rglob('*.ipynb'):
         nb = nbformat.read(path, as_version=4)
-        named = re.search(r"^output-file: (.+)$", nb.cells[0].source, flags=re.M) if nb.cells[0].cell_type == "raw" else None
-        found[(path.relative_to(proc).parent / (named[1] if named else f"{path.stem}.html")).as_posix()] = nb
+        named = re.search(r'^output-file: (.+)$', nb.cells[0].source, flags=re.M) if nb.cells[0].cell_type == 'raw' else None
+        found[(path.relative_to(proc).parent / (named[1] if named else f'{path.stem}.html')).as_posix()] = nb
     return found
 
 
 def test_every_notebook_becomes_a_page(proc, pages):
-    assert {p.relative_to(proc) for p in proc.rglob("*.ipynb")} == {p.relative_to(REPO / "nbs") for p in NOTEBOOKS}
-    assert len(pages) == len(NOTEBOOKS) and {"index.html", "mnist.html", "plain_dataloaders.html", "api/core.html"} <= pages.keys()
+    assert {p.relative_to(proc) for p in proc.rglob('*.ipynb')} == {p.relative_to(REPO / 'nbs') for p in NOTEBOOKS}
+    assert len(pages) == len(NOTEBOOKS) and {'index.html', 'mnist.html', 'plain_dataloaders.html', 'api/core.html'} <= pages.keys()
     for name, nb in pages.items():
-        assert nb.cells[0].cell_type == "raw" and yaml.safe_load(nb.cells[0].source.strip("-\n"))["title"], name
-        assert not any("google.colab" in cell.source for cell in nb.cells), f"{name}: the installation in Colab is not for readers"
+        assert nb.cells[0].cell_type == 'raw' and yaml.safe_load(nb.cells[0].source.strip('-\n'))['title'], name
+        assert not any('google.colab' in cell.source for cell in nb.cells), f'{name}: the installation in Colab is not for readers'
 
 
 def in_sidebar(entries: list | str) -> list[str]:
     "The files and patterns of a sidebar, whatever sections they are in."
     if isinstance(entries, str):
         return [entries]
-    found = [in_sidebar(e["contents"]) if "contents" in e else [e["href"]] if "href" in e else [] for e in entries if isinstance(e, dict)]
+    found = [in_sidebar(e['contents']) if 'contents' in e else [e['href']] if 'href' in e else [] for e in entries if isinstance(e, dict)]
     return [e for e in entries if isinstance(e, str)] + sum(found, [])
 
 
 def test_the_configuration(proc):
-    config = yaml.safe_load((REPO / "_quarto.yml").read_text())
-    assert (REPO / "nbs" / "_quarto.yml").is_symlink() and config["lang"].startswith("en")
-    website, html = config["website"], config["format"]["html"]
-    named = [website["favicon"], website["image"], html["css"], *config["filters"], *config["project"]["resources"],
-             *html["theme"]["light"], *html["theme"]["dark"]]
-    listed = in_sidebar(website["sidebar"]["contents"])
+    config = yaml.safe_load((REPO / '_quarto.yml').read_text())
+    assert (REPO / 'nbs' / '_quarto.yml').is_symlink() and config['lang'].startswith('en')
+    website, html = config['website'], config['format']['html']
+    named = [website['favicon'], website['image'], html['css'], *config['filters'], *config['project']['resources'],
+             *html['theme']['light'], *html['theme']['dark']]
+    listed = in_sidebar(website['sidebar']['contents'])
     assert all((proc / file).is_file() for file in named), named
     assert all(list(proc.glob(pattern)) for pattern in listed), listed
     shown = {path for pattern in listed for path in proc.glob(pattern)}
-    assert shown == set(proc.rglob("*.ipynb")), "every page is in the sidebar"
+    assert shown == set(proc.rglob('*.ipynb')), 'every page is in the sidebar'
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=ids)
+@pytest.mark.parametrize('path', NOTEBOOKS, ids=ids)
 def test_pandoc_understands_the_words(path):
-    document = json.loads(pandoc(words(path), "-f", "markdown", "-t", "json"))
-    found = parts(document["blocks"])
-    boxes = [part["c"][0][1] for part in found if part.get("t") == "Div"]
+    document = json.loads(pandoc(words(path), '-f', 'markdown', '-t', 'json'))
+    found = parts(document['blocks'])
+    boxes = [part['c'][0][1] for part in found if part.get('t') == 'Div']
     assert all(len(names) <= 1 for names in boxes)
-    text = [part["c"] for part in found if part.get("t") == "Str"]
-    assert not [word for word in text if ":::" in word], "a fence that is not closed, or not opened"
-    targets = [part["c"][2][0] for part in found if part.get("t") == "Link"]
-    assert all(re.match(r"https://|#|[\w./-]+\.ipynb(#[\w.-]+)?$", target) for target in targets), targets
+    text = [part['c'] for part in found if part.get('t') == 'Str']
+    assert not [word for word in text if ':::' in word], 'a fence that is not closed, or not opened'
+    targets = [part['c'][2][0] for part in found if part.get('t') == 'Link']
+    assert all(re.match(r'https://|#|[\w./-]+\.ipynb(#[\w.-]+)?$', target) for target in targets), targets
 
 
 def test_links_lead_to_headings():
-    headings = {path.name: {part["c"][1][0] for part in parts(json.loads(pandoc(words(path), "-f", "markdown", "-t", "json"))["blocks"]) if part.get("t") == "Header"}
+    headings = {path.name: {part['c'][1][0] for part in parts(json.loads(pandoc(words(path), '-f', 'markdown', '-t', 'json'))['blocks']) if part.get('t') == 'Header'}
                 for path in NOTEBOOKS}
     for path in NOTEBOOKS:
-        for file, part in re.findall(r"\]\(([\w./-]*)#([\w.-]+)\)", words(path)):
-            assert part in headings[Path(file).name or path.name], f"{path.name}: {file}#{part}"
+        for file, part in re.findall(r'\]\(([\w./-]*)#([\w.-]+)\)', words(path)):
+            assert part in headings[Path(file).name or path.name], f'{path.name}: {file}#{part}'
 
 
-@pytest.mark.parametrize("file", ["nbs/llms.txt", "README.md", "nbs/404.qmd"])
+@pytest.mark.parametrize('file', ['nbs/llms.txt', 'README.md', 'nbs/404.qmd'])
 def test_links_of_other_files(file, pages):
-    text = (REPO / file).read_text(encoding="utf-8")
-    targets = re.findall(r"\]\(([^)\s]+)\)", text)
+    text = (REPO / file).read_text(encoding='utf-8')
+    targets = re.findall(r'\]\(([^)\s]+)\)', text)
     assert len(targets) >= 3
     for target in targets:
         if target.startswith(SITE):
-            assert target.removeprefix(SITE).partition("#")[0] in {*pages, ""}, target
+            assert target.removeprefix(SITE).partition('#')[0] in {*pages, ''}, target
         elif target.startswith(ADDRESS):
-            inside = re.sub(r"^/?((blob|raw|tree)/main/)?", "", target.removeprefix(ADDRESS))
-            assert re.match(r"(actions|issues|discussions)\b", inside) or (REPO / inside).exists(), target
-        elif target.startswith("/"):
-            assert (REPO / "nbs" / target[1:]).is_file(), target
-        elif target.startswith("#"):
-            assert f'id="{target[1:]}"' in pandoc(text, "-f", "markdown", "-t", "html"), target
+            inside = re.sub(r'^/?((blob|raw|tree)/main/)?', '', target.removeprefix(ADDRESS))
+            assert re.match(r'(actions|issues|discussions)\b', inside) or (REPO / inside).exists(), target
+        elif target.startswith('/'):
+            assert (REPO / 'nbs' / target[1:]).is_file(), target
+        elif target.startswith('#'):
+            assert f'id="{target[1:]}"' in pandoc(text, '-f', 'markdown', '-t', 'html'), target
         else:
-            assert target.startswith("https://"), target
+            assert target.startswith('https://'), target
 
 
 def test_names_in_where_next_exist():
     names = {}
-    exec("from fastai.vision.all import *", names)
-    code = re.findall(r"`(\w+)\(([\w.]+)\)`|`([\w.]+)\?\?`", words(REPO / "nbs" / "where_next.ipynb"))
+    exec('from fastai.vision.all import *', names)
+    code = re.findall(r'`(\w+)\(([\w.]+)\)`|`([\w.]+)\?\?`', words(REPO / 'nbs' / 'where_next.ipynb'))
     assert code
     for name in filter(None, sum(code, ())):
         eval(name, names)
 
 
 def test_docs_links_of_the_modules(pages):
-    for path in (REPO / "easing_fastai").rglob("*.py"):
-        for target in re.findall(r"^Docs: ([^\s\"]+)", path.read_text(encoding="utf-8"), flags=re.M):
-            assert target.removeprefix(SITE).removesuffix(".md") in pages, f"{path.name}: {target}"
+    for path in (REPO / 'easing_fastai').rglob('*.py'):
+        for target in re.findall(r'^Docs: ([^\s\"]+)', path.read_text(encoding='utf-8'), flags=re.M):
+            assert target.removeprefix(SITE).removesuffix('.md') in pages, f'{path.name}: {target}'
 
 
 # ---- what site.lua does to the words of a page ----
 
 
-def filtered(text: str, to: str = "html") -> str:
-    return pandoc(text, "-f", "markdown", "-t", to, "--wrap=none", "--lua-filter=site.lua", cwd=REPO / "nbs")
+def filtered(text: str, to: str = 'html') -> str:
+    return pandoc(text, '-f', 'markdown', '-t', to, '--wrap=none', '--lua-filter=site.lua', cwd=REPO / 'nbs')
 
 
 def test_known_names_are_marked_and_their_meaning_stays_out_of_the_page():
-    meaning = json.loads((REPO / "nbs" / "names.json").read_text(encoding="utf-8"))["item_tfms"]
-    html = filtered("First `item_tfms`, then `item_tfms=Resize(28)`, and `learn.item_tfms(1)`.")
+    meaning = json.loads((REPO / 'nbs' / 'names.json').read_text(encoding='utf-8'))['item_tfms']
+    html = filtered('First `item_tfms`, then `item_tfms=Resize(28)`, and `learn.item_tfms(1)`.')
     assert html.count('<code class="known" data-name="item_tfms">') == 3 and meaning not in html
 
 
-@pytest.mark.parametrize("text", ["`no_name_of_fastai`", "[`item_tfms`](02_dataloaders.ipynb)", "# `item_tfms`", "```\nitem_tfms\n```", "item_tfms"])
+@pytest.mark.parametrize('text', ['`no_name_of_fastai`', '[`item_tfms`](02_dataloaders.ipynb)', '# `item_tfms`', '```\nitem_tfms\n```', 'item_tfms'])
 def test_nothing_else_is_marked(text):
     assert 'class="known"' not in filtered(text)
 
 
 def test_other_formats_stay_as_they_are():
-    assert filtered("`item_tfms` of chapter 05", "commonmark").strip() == "`item_tfms` of chapter 05"
+    assert filtered('`item_tfms` of chapter 05', 'commonmark').strip() == '`item_tfms` of chapter 05'
 
 
 def test_automatic_links_lead_to_public_names_only():
-    kept = filtered(f"[`unpack`]({SITE}api/unpack/unpack.html#unpack) and [`freeze`](https://docs.fast.ai/learner.html#freeze)")
-    assert kept.count("<a ") == 2
-    assert "<a " not in filtered(f"[`freeze`]({SITE}api/unpack/trace.html#freeze)")
+    kept = filtered(f'[`unpack`]({SITE}api/unpack/unpack.html#unpack) and [`freeze`](https://docs.fast.ai/learner.html#freeze)')
+    assert kept.count('<a ') == 2
+    assert '<a ' not in filtered(f'[`freeze`]({SITE}api/unpack/trace.html#freeze)')
 
 
 def test_chapters_are_linked_where_they_are_mentioned():
-    html = filtered("In chapter 03, in chapters 04 and 05b (chapter 99) and on page 02b. In 05 epochs.")
-    assert re.findall(r'href="\./(\w+)\.ipynb"', html) == ["03_learner", "04_head_and_backbone", "05b_plain_fine_tune", "02b_plain_dataloaders"]
+    html = filtered('In chapter 03, in chapters 04 and 05b (chapter 99) and on page 02b. In 05 epochs.')
+    assert re.findall(r'href="\./(\w+)\.ipynb"', html) == ['03_learner', '04_head_and_backbone', '05b_plain_fine_tune', '02b_plain_dataloaders']
 
 
 def test_the_list_of_public_names_is_the_one_of_core():
-    done = start("-c", "import easing_fastai.core as core, json; print(json.dumps(core.__all__))")
-    assert json.loads((REPO / "nbs" / "public.json").read_text()) == json.loads(done.stdout), "run `make export`"
+    done = start('-c', 'import easing_fastai.core as core, json; print(json.dumps(core.__all__))')
+    assert json.loads((REPO / 'nbs' / 'public.json').read_text()) == json.loads(done.stdout), 'run `make export`'
 
 
 # ---- the style, in a browser: as the site's pages, but with little of what Quarto's themes bring ----
@@ -179,38 +179,38 @@ code { font-size: .875em; white-space: pre-wrap; overflow-wrap: anywhere } pre c
 
 def as_quarto(nb: nbformat.NotebookNode) -> str:
     "The Markdown that Quarto makes of a processed notebook: title, words, code unless it is not to be shown, outputs."
-    head = yaml.safe_load(nb.cells[0].source.strip("-\n"))
-    blocks = [f"# {head['title']}", head["description"]]
+    head = yaml.safe_load(nb.cells[0].source.strip('-\n'))
+    blocks = [f"# {head['title']}", head['description']]
     for cell in nb.cells[1:]:
-        if cell.cell_type == "markdown":
+        if cell.cell_type == 'markdown':
             blocks.append(cell.source)
             continue
-        options = dict(re.findall(r"^#\| (\S+): (.+)$", cell.source, flags=re.M))
-        source = re.sub(r"^#\|.*\n", "", cell.source, flags=re.M)
-        parts = [] if options.get("echo") == "false" else [f"```python\n{source}\n```"]
+        options = dict(re.findall(r'^#\| (\S+): (.+)$', cell.source, flags=re.M))
+        source = re.sub(r'^#\|.*\n', '', cell.source, flags=re.M)
+        parts = [] if options.get('echo') == 'false' else [f'```python\n{source}\n```']
         for output in cell.outputs:
-            data = output.get("data", {})
-            parts.append(data.get("text/markdown") or f"```\n{output.get('text') or data.get('text/plain')}\n```")
-        blocks.append("\n\n".join([f"::: {{.cell .{options.get('classes', 'plain')}}}", *parts, ":::"]))
-    return "\n\n".join(blocks)
+            data = output.get('data', {})
+            parts.append(data.get('text/markdown') or f"```\n{output.get('text') or data.get('text/plain')}\n```")
+        blocks.append('\n\n'.join([f"::: {{.cell .{options.get('classes', 'plain')}}}", *parts, ':::']))
+    return '\n\n'.join(blocks)
 
 
 @pytest.fixture
 def shown(browser, pages, tmp_path):
     "Opens a page of the site by its name."
-    style, tabs = (REPO / "nbs" / "style.css").read_text(encoding="utf-8"), []
-    for name in ("site.js", "names.json"):
-        shutil.copy(REPO / "nbs" / name, tmp_path)
-    quiet = type("Quiet", (SimpleHTTPRequestHandler,), {"log_message": lambda *args: None})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(quiet, directory=str(tmp_path)))
+    style, tabs = (REPO / 'nbs' / 'style.css').read_text(encoding='utf-8'), []
+    for name in ('site.js', 'names.json'):
+        shutil.copy(REPO / 'nbs' / name, tmp_path)
+    quiet = type('Quiet', (SimpleHTTPRequestHandler,), {'log_message': lambda *args: None})
+    server = ThreadingHTTPServer(('127.0.0.1', 0), partial(quiet, directory=str(tmp_path)))
     Thread(target=server.serve_forever, daemon=True).start()
 
     def show(name: str):
         html = filtered(as_quarto(pages[name]))
-        (tmp_path / "page.html").write_text(THEME.replace("STYLE", style) + html, encoding="utf-8")
-        tabs.append(browser.new_page(viewport={"width": 1400, "height": 900}))
-        tabs[-1].goto(f"http://127.0.0.1:{server.server_port}/page.html")
-        tabs[-1].wait_for_selector("main .known[tabindex]", state="attached")
+        (tmp_path / 'page.html').write_text(THEME.replace('STYLE', style) + html, encoding='utf-8')
+        tabs.append(browser.new_page(viewport={'width': 1400, 'height': 900}))
+        tabs[-1].goto(f'http://127.0.0.1:{server.server_port}/page.html')
+        tabs[-1].wait_for_selector('main .known[tabindex]', state='attached')
         return tabs[-1]
 
     yield show
@@ -221,37 +221,37 @@ def shown(browser, pages, tmp_path):
 
 
 def test_meanings_by_mouse_and_keyboard(shown):
-    page = shown("dataloaders.html")
-    box, first = page.locator("#meaning"), page.locator("p .known").first
-    assert page.locator("main .known").count() > 50 and not box.is_visible()
+    page = shown('dataloaders.html')
+    box, first = page.locator('#meaning'), page.locator('p .known').first
+    assert page.locator('main .known').count() > 50 and not box.is_visible()
     first.hover()
-    assert box.is_visible() and first.get_attribute("aria-describedby") == "meaning"
-    page.keyboard.press("Escape")
+    assert box.is_visible() and first.get_attribute('aria-describedby') == 'meaning'
+    page.keyboard.press('Escape')
     assert not box.is_visible()
     first.focus()
     assert box.is_visible()
     for width in (390, 620, 1400):
-        page.set_viewport_size({"width": width, "height": 900})
-        page.wait_for_function("width => innerWidth === width", arg=width)
+        page.set_viewport_size({'width': width, 'height': 900})
+        page.wait_for_function('width => innerWidth === width', arg=width)
         first.hover()
-        assert page.evaluate("document.documentElement.scrollWidth") == width
+        assert page.evaluate('document.documentElement.scrollWidth') == width
 
 
 def test_names_in_cells_of_code_have_meanings_too(shown):
-    page = shown("dataloaders.html")
-    page.locator("pre .known[data-name=ImageDataLoaders]").first.hover()
-    assert "ImageDataLoaders" in page.locator("#meaning").inner_text()
+    page = shown('dataloaders.html')
+    page.locator('pre .known[data-name=ImageDataLoaders]').first.hover()
+    assert 'ImageDataLoaders' in page.locator('#meaning').inner_text()
 
 
 def test_the_cheat_sheet_is_one_sheet(shown):
-    page = shown("cheat_sheet.html")
-    for paper in ("A4", "Letter"):
-        printed = page.pdf(format=paper, margin=dict.fromkeys(("top", "right", "bottom", "left"), "12mm"))
-        assert len(re.findall(rb"/Type\s*/Page\b", printed)) == 1, paper
+    page = shown('cheat_sheet.html')
+    for paper in ('A4', 'Letter'):
+        printed = page.pdf(format=paper, margin=dict.fromkeys(('top', 'right', 'bottom', 'left'), '12mm'))
+        assert len(re.findall(rb'/Type\s*/Page\b', printed)) == 1, paper
 
 
 def test_the_home_page_begins_with_a_large_line(shown):
-    page = shown("index.html")
-    size = "e => parseFloat(getComputedStyle(e).fontSize)"
-    large, usual = page.locator(".one-line code"), page.locator("pre code").nth(1)
-    assert large.inner_text().strip() == "learn.fine_tune(1)" and large.evaluate(size) > 1.5 * usual.evaluate(size)
+    page = shown('index.html')
+    size = 'e => parseFloat(getComputedStyle(e).fontSize)'
+    large, usual = page.locator('.one-line code'), page.locator('pre code').nth(1)
+    assert large.inner_text().strip() == 'learn.fine_tune(1)' and large.evaluate(size) > 1.5 * usual.evaluate(size)

@@ -22,22 +22,22 @@ from easing_fastai.train import fit, train as training
 from easing_fastai.train.fit import usable_images
 from easing_fastai.train.model import FILES, ModelError, load_model
 
-QUICK = dict(epochs=1, arch="digits_resnet18", say=lambda text: None)
+QUICK = dict(epochs=1, arch='digits_resnet18', say=lambda text: None)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope='module')
 def photos(tmp_path_factory) -> Path:
-    return class_folders(tmp_path_factory.mktemp("p") / "my photos")
+    return class_folders(tmp_path_factory.mktemp('p') / 'my photos')
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope='module')
 def trained(photos, tmp_path_factory) -> tuple[Path, Learner, list[str]]:
     "The folder of a model, the learner it was written from, and what was printed."
-    out, printed, kept = tmp_path_factory.mktemp("m") / "model", [], []
+    out, printed, kept = tmp_path_factory.mktemp('m') / 'model', [], []
     write = training.write_with_report
     training.write_with_report = lambda folder, learn, *args, **kwargs: kept.append(learn) or write(folder, learn, *args, **kwargs)
     try:
-        training.train(photos, out, epochs=4, arch="digits_resnet18", say=printed.append)
+        training.train(photos, out, epochs=4, arch='digits_resnet18', say=printed.append)
     finally:
         training.write_with_report = write
     return out, kept[0], printed
@@ -46,17 +46,17 @@ def trained(photos, tmp_path_factory) -> tuple[Path, Learner, list[str]]:
 def test_three_classes_in_colour(trained):
     out, learn, printed = trained
     card = load_model(out).card
-    assert {file.name for file in out.iterdir()} == FILES and [p.name for p in out.parent.iterdir()] == ["model"]
-    assert card.labels == ["flower", "sky", "temple"] and card.accuracy > 0.8 and (card.n_train, card.n_valid) == (48, 12)
-    assert set(card.versions) >= {"fastai", "torch", "torchvision"} and card.mean and 32 <= card.size <= 48
-    assert any("a folder per class" in line for line in printed) and any("12 held out" in line for line in printed)
+    assert {file.name for file in out.iterdir()} == FILES and [p.name for p in out.parent.iterdir()] == ['model']
+    assert card.labels == ['flower', 'sky', 'temple'] and card.accuracy > 0.8 and (card.n_train, card.n_valid) == (48, 12)
+    assert set(card.versions) >= {'fastai', 'torch', 'torchvision'} and card.mean and 32 <= card.size <= 48
+    assert any('a folder per class' in line for line in printed) and any('12 held out' in line for line in printed)
 
 
 def test_the_model_predicts_as_the_learner_did(trained, tmp_path):
     out, learn, _ = trained
     model = load_model(out)
-    for label in ("sky", "temple", "flower"):
-        file = tmp_path / f"{label}.png"
+    for label in ('sky', 'temple', 'flower'):
+        file = tmp_path / f'{label}.png'
         cuttings(label, 1, seed=99)[0].resize((61, 33)).save(file)
         predicted = model.predict(file)
         with learn.no_bar():
@@ -67,132 +67,132 @@ def test_the_model_predicts_as_the_learner_did(trained, tmp_path):
 
 def test_no_pickle_is_opened(trained, photos, monkeypatch):
     def forbidden(*args, **kwargs):
-        raise AssertionError("a pickle was opened")
+        raise AssertionError('a pickle was opened')
 
-    for where, name in ((pickle, "load"), (pickle, "loads"), (pickle, "Unpickler"), (torch, "load")):
+    for where, name in ((pickle, 'load'), (pickle, 'loads'), (pickle, 'Unpickler'), (torch, 'load')):
         monkeypatch.setattr(where, name, forbidden)
-    assert load_model(trained[0]).predict(photos / "sky" / "00.jpg")
+    assert load_model(trained[0]).predict(photos / 'sky' / '00.jpg')
 
 
 def test_the_page_stands_alone(trained):
-    page = (trained[0] / "index.html").read_text(encoding="utf-8")
-    assert page.count('src="data:image/png;base64,') == 2 == page.count("<img alt=") and "http" not in page
+    page = (trained[0] / 'index.html').read_text(encoding='utf-8')
+    assert page.count('src="data:image/png;base64,') == 2 == page.count('<img alt=') and 'http' not in page
     for figure in re.findall(r'base64,([^"]+)"', page):
-        assert base64.b64decode(figure).startswith(b"\x89PNG")
-    assert "accuracy" in page and "train_loss" in page and "easing-fastai predict" in page and "different sizes" in page
+        assert base64.b64decode(figure).startswith(b'\x89PNG')
+    assert 'accuracy' in page and 'train_loss' in page and 'easing-fastai predict' in page and 'different sizes' in page
 
 
 def test_the_same_seed_gives_the_same_model(photos, tmp_path):
-    digests = [training.train(photos, tmp_path / "model", seed=seed, **QUICK).weights_sha256 for seed in (1, 1, 2)]
+    digests = [training.train(photos, tmp_path / 'model', seed=seed, **QUICK).weights_sha256 for seed in (1, 1, 2)]
     assert digests[0] == digests[1] != digests[2]
 
 
-@pytest.mark.parametrize("damage", ["pickle as weights", "cut off", "other weights", "no weights", "pickle as card", "no card", "a list as card"])
+@pytest.mark.parametrize('damage', ['pickle as weights', 'cut off', 'other weights', 'no weights', 'pickle as card', 'no card', 'a list as card'])
 def test_a_folder_that_is_not_what_it_claims(damage, trained, tmp_path):
-    copy = Path(shutil.copytree(trained[0], tmp_path / "model"))
-    card, weights = copy / "model.json", copy / "model.safetensors"
+    copy = Path(shutil.copytree(trained[0], tmp_path / 'model'))
+    card, weights = copy / 'model.json', copy / 'model.safetensors'
     data = weights.read_bytes()
-    {"pickle as weights": lambda: weights.write_bytes(pickle.dumps(print)),
-     "cut off": lambda: weights.write_bytes(data[:-100]),
-     "other weights": lambda: weights.write_bytes(data[:-1] + bytes([data[-1] ^ 1])),
-     "no weights": weights.unlink,
-     "pickle as card": lambda: card.write_bytes(pickle.dumps(print)),
-     "no card": card.unlink,
-     "a list as card": lambda: card.write_text("[1, 2]")}[damage]()
-    with pytest.raises(ModelError, match="card|model.json" if "card" in damage else "model.safetensors"):
+    {'pickle as weights': lambda: weights.write_bytes(pickle.dumps(print)),
+     'cut off': lambda: weights.write_bytes(data[:-100]),
+     'other weights': lambda: weights.write_bytes(data[:-1] + bytes([data[-1] ^ 1])),
+     'no weights': weights.unlink,
+     'pickle as card': lambda: card.write_bytes(pickle.dumps(print)),
+     'no card': card.unlink,
+     'a list as card': lambda: card.write_text('[1, 2]')}[damage]()
+    with pytest.raises(ModelError, match='card|model.json' if 'card' in damage else 'model.safetensors'):
         load_model(copy)
-    code, output = command("predict", copy, "x.jpg")
-    assert code == 1 and "✗" in output
+    code, output = command('predict', copy, 'x.jpg')
+    assert code == 1 and '✗' in output
 
 
-@pytest.mark.parametrize("field, found", [("size", True), ("size", 0), ("std", [0, 0, 0]), ("mean", [0.5, float("nan"), 0.5]), ("labels", ["a"]), ("labels", "ab"),
-                                          ("labels", ["\ud800", 2]), ("arch", None), ("made_by", "x"), ("format", 2), ("resize", "crop")])
+@pytest.mark.parametrize('field, found', [('size', True), ('size', 0), ('std', [0, 0, 0]), ('mean', [0.5, float('nan'), 0.5]), ('labels', ['a']), ('labels', 'ab'),
+                                          ('labels', ['\ud800', 2]), ('arch', None), ('made_by', 'x'), ('format', 2), ('resize', 'crop')])
 def test_the_field_that_is_wrong_is_named(field, found, trained, tmp_path):
-    copy = Path(shutil.copytree(trained[0], tmp_path / "model"))
-    card = json.loads((copy / "model.json").read_text())
-    (copy / "model.json").write_text(json.dumps({**card, field: found}))
-    code, output = command("predict", copy, "x.jpg")
-    assert code == 1 and f"model.json: {field} is {'missing' if found is None else ''}" in output and "must be" in output
+    copy = Path(shutil.copytree(trained[0], tmp_path / 'model'))
+    card = json.loads((copy / 'model.json').read_text())
+    (copy / 'model.json').write_text(json.dumps({**card, field: found}))
+    code, output = command('predict', copy, 'x.jpg')
+    assert code == 1 and f"model.json: {field} is {'missing' if found is None else ''}" in output and 'must be' in output
 
 
-@pytest.mark.parametrize("change", [{"labels": ["a", "b"]}, {"arch": "../../evil"}, {"arch": "resnet34"}])
+@pytest.mark.parametrize('change', [{'labels': ['a', 'b']}, {'arch': '../../evil'}, {'arch': 'resnet34'}])
 def test_a_card_of_other_weights(change, trained, tmp_path):
-    copy = Path(shutil.copytree(trained[0], tmp_path / "model"))
-    (copy / "model.json").write_text(json.dumps({**json.loads((copy / "model.json").read_text()), **change}))
-    with pytest.raises(ModelError, match="weights do not fit"):
+    copy = Path(shutil.copytree(trained[0], tmp_path / 'model'))
+    (copy / 'model.json').write_text(json.dumps({**json.loads((copy / 'model.json').read_text()), **change}))
+    with pytest.raises(ModelError, match='weights do not fit'):
         load_model(copy)
 
 
 def test_predict_refuses_images_that_are_none(trained, photos, tmp_path):
-    (tmp_path / "words.png").write_text("no image")
-    shutil.copy(photos / "sky" / "00.jpg", tmp_path / "lie.png")
-    (tmp_path / "half.jpg").write_bytes((photos / "sky" / "00.jpg").read_bytes()[:500])
-    good = shutil.copy(photos / "sky" / "00.jpg", tmp_path / "two\nlines 🐈 [b].jpg")
-    bad = ["words.png", "lie.png", "half.jpg", "nothing.jpg", "."]
-    code, output = command("predict", trained[0], good, *(tmp_path / name for name in bad))
-    assert code == 1 and output.count("✗") == 5 and "two\\nlines 🐈 [b].jpg" in output and "it is JPEG" in output
-    code, output = command("predict", trained[0], good)
-    assert code == 0 and re.search(r"(sky|temple|flower) \d+\.\d%", output)
+    (tmp_path / 'words.png').write_text('no image')
+    shutil.copy(photos / 'sky' / '00.jpg', tmp_path / 'lie.png')
+    (tmp_path / 'half.jpg').write_bytes((photos / 'sky' / '00.jpg').read_bytes()[:500])
+    good = shutil.copy(photos / 'sky' / '00.jpg', tmp_path / 'two\nlines 🐈 [b].jpg')
+    bad = ['words.png', 'lie.png', 'half.jpg', 'nothing.jpg', '.']
+    code, output = command('predict', trained[0], good, *(tmp_path / name for name in bad))
+    assert code == 1 and output.count('✗') == 5 and 'two\\nlines 🐈 [b].jpg' in output and 'it is JPEG' in output
+    code, output = command('predict', trained[0], good)
+    assert code == 0 and re.search(r'(sky|temple|flower) \d+\.\d%', output)
 
 
 # ---- which images ----
 
 def test_what_cannot_be_used_is_left_out_and_copies_stay_together(tmp_path):
-    path = names(tmp_path / "p", n=12)
-    (path / "sky (90).png").write_bytes(b"no image")
+    path = names(tmp_path / 'p', n=12)
+    (path / 'sky (90).png').write_bytes(b'no image')
     for i in range(5):
-        shutil.copy(path / "temple (3).png", path / f"temple ({i + 50}).png")
-    shutil.copy(path / "flower (1).png", path / "sky (91).png")
+        shutil.copy(path / 'temple (3).png', path / f'temple ({i + 50}).png')
+    shutil.copy(path / 'flower (1).png', path / 'sky (91).png')
     before = state(path)
     for seed in range(5):
         files, notes = usable_images(check_images(path), seed)
-        copies = files[files.file.isin(["temple (3).png", *(f"temple ({i + 50}).png" for i in range(5))])]
+        copies = files[files.file.isin(['temple (3).png', *(f'temple ({i + 50}).png' for i in range(5))])]
         assert len(copies) == 6 and copies.is_valid.nunique() == 1
-        assert not files.file.isin(["sky (90).png", "sky (91).png", "flower (1).png"]).any()
-        assert set(files.label[files.is_valid]) == set(files.label[~files.is_valid]) == {"sky", "temple", "flower"}
+        assert not files.file.isin(['sky (90).png', 'sky (91).png', 'flower (1).png']).any()
+        assert set(files.label[files.is_valid]) == set(files.label[~files.is_valid]) == {'sky', 'temple', 'flower'}
     assert len(notes) == 3 and state(path) == before
 
 
 def test_train_and_valid_without_a_leak(tmp_path):
-    for side in ("train", "valid"):
-        class_folders(tmp_path / side, n=5, seed=side == "valid")
-    shutil.copy(tmp_path / "valid/sky/01.jpg", tmp_path / "train/sky/leak.jpg")
-    (tmp_path / "valid/other").mkdir()
-    cuttings("sky", 1, seed=5)[0].save(tmp_path / "valid/other/1.jpg")
+    for side in ('train', 'valid'):
+        class_folders(tmp_path / side, n=5, seed=side == 'valid')
+    shutil.copy(tmp_path / 'valid/sky/01.jpg', tmp_path / 'train/sky/leak.jpg')
+    (tmp_path / 'valid/other').mkdir()
+    cuttings('sky', 1, seed=5)[0].save(tmp_path / 'valid/other/1.jpg')
     files, notes = usable_images(check_images(tmp_path))
-    assert "train/sky/leak.jpg" not in set(files.file) and "valid/sky/01.jpg" in set(files.file) and "other" not in set(files.label)
-    assert (files.is_valid == files.file.str.startswith("valid/")).all() and len(notes) == 3
+    assert 'train/sky/leak.jpg' not in set(files.file) and 'valid/sky/01.jpg' in set(files.file) and 'other' not in set(files.label)
+    assert (files.is_valid == files.file.str.startswith('valid/')).all() and len(notes) == 3
 
 
-@pytest.mark.parametrize("n, labels, words", [(0, 3, "no images"), (4, 1, "Only one class"), (1, 3, "too few")])
+@pytest.mark.parametrize('n, labels, words', [(0, 3, 'no images'), (4, 1, 'Only one class'), (1, 3, 'too few')])
 def test_nothing_to_learn_from(n, labels, words, tmp_path):
-    path = class_folders(tmp_path / "p", n=n)
-    for label in ("sky", "temple", "flower")[labels:]:
+    path = class_folders(tmp_path / 'p', n=n)
+    for label in ('sky', 'temple', 'flower')[labels:]:
         shutil.rmtree(path / label)
     with pytest.raises(FolderError, match=words):
-        training.train(path, tmp_path / "model", **QUICK)
-    assert [p.name for p in tmp_path.iterdir()] == ["p"]
+        training.train(path, tmp_path / 'model', **QUICK)
+    assert [p.name for p in tmp_path.iterdir()] == ['p']
 
 
 def test_odd_labels_reach_the_page(tmp_path):
-    for label, thing in (("<b> $x^$", "sky"), ("two\nlines 🐈", "temple")):
-        (tmp_path / "p" / label).mkdir(parents=True)
+    for label, thing in (('<b> $x^$', 'sky'), ('two\nlines 🐈', 'temple')):
+        (tmp_path / 'p' / label).mkdir(parents=True)
         for i, piece in enumerate(cuttings(thing, 6)):
-            piece.save(tmp_path / "p" / label / f"é {i}\n.png")
-    card = training.train(tmp_path / "p", tmp_path / "mo del", **QUICK)
-    assert card.labels == ["<b> $x^$", "two\\nlines 🐈"]
-    page = (tmp_path / "mo del" / "index.html").read_text(encoding="utf-8")
-    assert "&lt;b&gt;" in page and "<b> $" not in page
+            piece.save(tmp_path / 'p' / label / f'é {i}\n.png')
+    card = training.train(tmp_path / 'p', tmp_path / 'mo del', **QUICK)
+    assert card.labels == ['<b> $x^$', 'two\\nlines 🐈']
+    page = (tmp_path / 'mo del' / 'index.html').read_text(encoding='utf-8')
+    assert '&lt;b&gt;' in page and '<b> $' not in page
 
 
-@pytest.mark.parametrize("arch, words", [("resnet19", "Near that"), ("os.system", "There is no network"), ("vit_b_16", "cannot use vit_b_16"), ("squeezenet1_1", "could not be downloaded")])
+@pytest.mark.parametrize('arch, words', [('resnet19', 'Near that'), ('os.system', 'There is no network'), ('vit_b_16', 'cannot use vit_b_16'), ('squeezenet1_1', 'could not be downloaded')])
 def test_networks_that_cannot_be_had(arch, words, photos, tmp_path, monkeypatch):
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
-    if arch == "vit_b_16":  # as it is cut, without building 86 million weights
-        monkeypatch.setattr(fit, "create_vision_model", lambda *args, **kwargs: next(iter(())))
+    for name in ('http_proxy', 'https_proxy', 'HTTP_PROXY', 'HTTPS_PROXY'):
+        monkeypatch.setenv(name, 'http://127.0.0.1:9')
+    if arch == 'vit_b_16':  # as it is cut, without building 86 million weights
+        monkeypatch.setattr(fit, 'create_vision_model', lambda *args, **kwargs: next(iter(())))
     with pytest.raises(FolderError, match=words):
-        training.train(photos, tmp_path / "model", **{**QUICK, "arch": arch})
+        training.train(photos, tmp_path / 'model', **{**QUICK, 'arch': arch})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -201,18 +201,18 @@ def test_networks_that_cannot_be_had(arch, words, photos, tmp_path, monkeypatch)
 @pytest.fixture
 def previous(trained, tmp_path) -> tuple[Path, dict]:
     "A model that is there already, and the state of its files."
-    shutil.copytree(trained[0], tmp_path / "model")
-    return tmp_path / "model", state(tmp_path / "model")
+    shutil.copytree(trained[0], tmp_path / 'model')
+    return tmp_path / 'model', state(tmp_path / 'model')
 
 
 def press_ctrl_c(*args, **kwargs):
     signal.raise_signal(signal.SIGINT)
 
 
-@pytest.mark.parametrize("moment", ["check", "first batch", "second epoch", "page", "second file", "first rename", "second rename", "clearing up"])
+@pytest.mark.parametrize('moment', ['check', 'first batch', 'second epoch', 'page', 'second file', 'first rename', 'second rename', 'clearing up'])
 def test_ctrl_c_leaves_the_previous_or_the_new_model(moment, previous, photos, monkeypatch):
     out, before = previous
-    really, calls = {"write": Path.write_bytes, "rename": Path.rename, "rmtree": shutil.rmtree}, []
+    really, calls = {'write': Path.write_bytes, 'rename': Path.rename, 'rmtree': shutil.rmtree}, []
 
     def pressed_at(n, really):
         def call(*args, **kwargs):
@@ -223,23 +223,23 @@ def test_ctrl_c_leaves_the_previous_or_the_new_model(moment, previous, photos, m
         return call
 
     def on_progress(what, done, total):
-        if (what, done) == {"check": ("check", 5), "first batch": ("train", 1), "second epoch": ("train", 9)}.get(moment):
+        if (what, done) == {'check': ('check', 5), 'first batch': ('train', 1), 'second epoch': ('train', 9)}.get(moment):
             press_ctrl_c()
 
-    if moment == "page":
-        monkeypatch.setattr(training, "report_page", press_ctrl_c)
-    if moment == "second file":
-        monkeypatch.setattr(Path, "write_bytes", pressed_at(2, really["write"]))
-    if "rename" in moment:
-        monkeypatch.setattr(Path, "rename", pressed_at(1 if "first" in moment else 2, really["rename"]))
-    if moment == "clearing up":
-        monkeypatch.setattr(shutil, "rmtree", pressed_at(1, really["rmtree"]))
+    if moment == 'page':
+        monkeypatch.setattr(training, 'report_page', press_ctrl_c)
+    if moment == 'second file':
+        monkeypatch.setattr(Path, 'write_bytes', pressed_at(2, really['write']))
+    if 'rename' in moment:
+        monkeypatch.setattr(Path, 'rename', pressed_at(1 if 'first' in moment else 2, really['rename']))
+    if moment == 'clearing up':
+        monkeypatch.setattr(shutil, 'rmtree', pressed_at(1, really['rmtree']))
     with pytest.raises(KeyboardInterrupt):
         training.train(photos, out, on_progress=on_progress, seed=7, **QUICK)
     monkeypatch.undo()
-    assert [p.name for p in out.parent.iterdir()] == ["model"]
+    assert [p.name for p in out.parent.iterdir()] == ['model']
     after = load_model(out)  # whole: its checksum fits
-    if moment in ("first rename", "second rename", "clearing up"):
+    if moment in ('first rename', 'second rename', 'clearing up'):
         assert after.card.seed == 7 and {file.name for file in out.iterdir()} == FILES
     else:
         assert state(out) == before
@@ -249,38 +249,38 @@ def test_a_disk_that_fills_up(previous, photos, monkeypatch):
     out, before = previous
 
     def full(self, data):
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise OSError(errno.ENOSPC, 'No space left on device')
 
-    monkeypatch.setattr(Path, "write_bytes", full)
-    code, output = command("train", photos, "--epochs", 1, "--arch", "digits_resnet18", "--out", out)
-    assert code == 1 and "No space left on device" in output and "is whole" in output
-    assert state(out) == before and [p.name for p in out.parent.iterdir()] == ["model"]
+    monkeypatch.setattr(Path, 'write_bytes', full)
+    code, output = command('train', photos, '--epochs', 1, '--arch', 'digits_resnet18', '--out', out)
+    assert code == 1 and 'No space left on device' in output and 'is whole' in output
+    assert state(out) == before and [p.name for p in out.parent.iterdir()] == ['model']
 
 
 def test_a_small_disk(photos, tmp_path, monkeypatch):
-    (tmp_path / "small").mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "none", tmp_path / "small"], capture_output=True).returncode:
-        pytest.skip("a file system of our own cannot be made here")
+    (tmp_path / 'small').mkdir()
+    if subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=600k', 'none', tmp_path / 'small'], capture_output=True).returncode:
+        pytest.skip('a file system of our own cannot be made here')
     try:
-        with pytest.raises(FolderError, match="MB free"):  # said before the training
-            training.train(photos, tmp_path / "small" / "model", **QUICK)
-        monkeypatch.setattr(training, "refuse_small_disk", lambda *args: None)
+        with pytest.raises(FolderError, match='MB free'):  # said before the training
+            training.train(photos, tmp_path / 'small' / 'model', **QUICK)
+        monkeypatch.setattr(training, 'refuse_small_disk', lambda *args: None)
         with pytest.raises(OSError) as caught:
-            training.train(photos, tmp_path / "small" / "model", **QUICK)
-        assert caught.value.errno == errno.ENOSPC and list((tmp_path / "small").iterdir()) == []
+            training.train(photos, tmp_path / 'small' / 'model', **QUICK)
+        assert caught.value.errno == errno.ENOSPC and list((tmp_path / 'small').iterdir()) == []
     finally:
-        subprocess.run(["umount", tmp_path / "small"], check=True)
+        subprocess.run(['umount', tmp_path / 'small'], check=True)
 
 
 def test_what_lies_beside_the_model_stays(previous, photos):
     out, _ = previous
-    mine = out.with_name("model.previous")
+    mine = out.with_name('model.previous')
     mine.mkdir()
-    (mine / "holiday.jpg").write_text("precious")
+    (mine / 'holiday.jpg').write_text('precious')
     before = state(mine)
     training.train(photos, out, seed=7, **QUICK)
     assert load_model(out).card.seed == 7 and state(mine) == before
-    assert sorted(p.name for p in out.parent.iterdir()) == ["model", "model.previous"]
+    assert sorted(p.name for p in out.parent.iterdir()) == ['model', 'model.previous']
 
 
 def test_a_stop_of_the_computer_between_the_renames(previous, photos, monkeypatch):
@@ -294,7 +294,7 @@ def test_a_stop_of_the_computer_between_the_renames(previous, photos, monkeypatc
         if len(n) == 2: raise PowerCut
         return really(self, target)
 
-    monkeypatch.setattr(Path, "rename", rename)
+    monkeypatch.setattr(Path, 'rename', rename)
     with pytest.raises(PowerCut): training.train(photos, out, seed=7, **QUICK)
     monkeypatch.undo()
     aside, = out.parent.iterdir()
@@ -304,42 +304,42 @@ def test_a_stop_of_the_computer_between_the_renames(previous, photos, monkeypatc
     assert load_model(out)
 
 
-@pytest.mark.parametrize("there", ["an image", "a file", "a link"])
+@pytest.mark.parametrize('there', ['an image', 'a file', 'a link'])
 def test_nothing_of_yours_is_overwritten(there, photos, tmp_path):
-    out = tmp_path / "model"
-    if there == "a file":
-        out.write_text("mine")
+    out = tmp_path / 'model'
+    if there == 'a file':
+        out.write_text('mine')
     else:
-        (tmp_path / "mine").mkdir()
-        (tmp_path / "mine" / "holiday.jpg").touch()
-        out.symlink_to(tmp_path / "mine") if there == "a link" else (tmp_path / "mine").rename(out)
+        (tmp_path / 'mine').mkdir()
+        (tmp_path / 'mine' / 'holiday.jpg').touch()
+        out.symlink_to(tmp_path / 'mine') if there == 'a link' else (tmp_path / 'mine').rename(out)
     before = state(tmp_path)
-    code, output = command("train", photos, "--out", out)
-    assert code == 1 and "overwritten" in output and state(tmp_path) == before
+    code, output = command('train', photos, '--out', out)
+    assert code == 1 and 'overwritten' in output and state(tmp_path) == before
 
 
 # ---- the commands ----
 
 def test_the_three_commands_in_a_row(tmp_path):
-    path = names(tmp_path / "p", n=8)
-    code, output = command("check", path)
-    assert code == 0 and "the label at the beginning of each name" in output
-    code, output = command("train", path, "--epochs", 2, "--arch", "digits_resnet18", "--out", tmp_path / "m", "--seed", 3)
-    assert code == 0 and "accuracy" in output and load_model(tmp_path / "m").card.seed == 3
-    code, output = command("predict", tmp_path / "m", path / "sky (0).png")
-    assert code == 0 and "%" in output
-    (path / "sky (0).png").write_bytes(b"")
-    code, output = command("check", path)
-    assert code == 1 and "file of 0 bytes" in output
+    path = names(tmp_path / 'p', n=8)
+    code, output = command('check', path)
+    assert code == 0 and 'the label at the beginning of each name' in output
+    code, output = command('train', path, '--epochs', 2, '--arch', 'digits_resnet18', '--out', tmp_path / 'm', '--seed', 3)
+    assert code == 0 and 'accuracy' in output and load_model(tmp_path / 'm').card.seed == 3
+    code, output = command('predict', tmp_path / 'm', path / 'sky (0).png')
+    assert code == 0 and '%' in output
+    (path / 'sky (0).png').write_bytes(b'')
+    code, output = command('check', path)
+    assert code == 1 and 'file of 0 bytes' in output
 
 
-@pytest.mark.parametrize("which", ["check", "train", "predict"])
-@pytest.mark.parametrize("path", ["nowhere", "a\nb", "file.txt", "empty"])
+@pytest.mark.parametrize('which', ['check', 'train', 'predict'])
+@pytest.mark.parametrize('path', ['nowhere', 'a\nb', 'file.txt', 'empty'])
 def test_commands_on_bad_input(which, path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    Path("file.txt").touch()
-    Path("empty").mkdir()
+    Path('file.txt').touch()
+    Path('empty').mkdir()
     before = state(tmp_path)
-    code, output = command(which, path, *(["x.jpg"] if which == "predict" else []), *(["--arch", "digits_resnet18"] if which == "train" else []))
-    assert code == 1 and "✗" in output
-    assert state(tmp_path) == before and sorted(os.listdir()) == ["empty", "file.txt"]
+    code, output = command(which, path, *(['x.jpg'] if which == 'predict' else []), *(['--arch', 'digits_resnet18'] if which == 'train' else []))
+    assert code == 1 and '✗' in output
+    assert state(tmp_path) == before and sorted(os.listdir()) == ['empty', 'file.txt']

@@ -4,6 +4,7 @@ import os
 import random
 import re
 import sys
+from pathlib import Path
 import threading
 import traceback
 import warnings
@@ -20,13 +21,13 @@ from easing_fastai.unpack.unpack import Unpacked, unpack
 from easing_fastai.unpack.view import source_address
 from fastai.optimizer import Adam
 
-WAYS = [True, False] if hasattr(sys, "monitoring") else [False]
+WAYS = [True, False] if hasattr(sys, 'monitoring') else [False]
 
 
-@pytest.fixture(params=WAYS, ids=lambda monitoring: "monitoring" if monitoring else "profiling")
+@pytest.fixture(params=WAYS, ids=lambda monitoring: 'monitoring' if monitoring else 'profiling')
 def way(request, monkeypatch):
     "Each way of tracing that this Python has."
-    monkeypatch.setattr(unpack_trace, "MONITORING", request.param)
+    monkeypatch.setattr(unpack_trace, 'MONITORING', request.param)
     before = hooks()
     yield request.param
     assert hooks() == before and not ACTIVE
@@ -34,7 +35,7 @@ def way(request, monkeypatch):
 
 def hooks() -> tuple:
     "Whoever traces, and what is done with warnings and logs."
-    tools = [sys.monitoring.get_tool(number) for number in range(6)] if hasattr(sys, "monitoring") else []
+    tools = [sys.monitoring.get_tool(number) for number in range(6)] if hasattr(sys, 'monitoring') else []
     events = [sys.monitoring.get_events(number) for number, tool in enumerate(tools) if tool]
     logs = logging.root.level, list(logging.root.handlers)
     return sys.getprofile(), sys.gettrace(), threading.getprofile(), tools, events, list(warnings.filters), logs
@@ -44,7 +45,7 @@ def random_state() -> tuple:
     return random.getstate(), np.random.get_state()[1].tobytes(), torch.get_rng_state().numpy().tobytes()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope='module')
 def few():
     "Images of noise and their classes."
     generator = torch.Generator().manual_seed(0)
@@ -66,7 +67,7 @@ def halves(n):
 def nested(depth): return leaf() if depth == 0 else nested(depth - 1)
 def fails(n):
     leaf(n)
-    raise ValueError(f"no {n}")
+    raise ValueError(f'no {n}')
 
 
 class Machine:
@@ -75,7 +76,7 @@ class Machine:
     def __call__(self, n): return self.run(n)
     @classmethod
     def large(cls): return cls(100)
-    def __repr__(self): raise RuntimeError("nobody may ask")
+    def __repr__(self): raise RuntimeError('nobody may ask')
 
 
 def test_a_training_is_the_same_to_the_last_bit(few, way):
@@ -88,15 +89,15 @@ def test_a_training_is_the_same_to_the_last_bit(few, way):
     alone = train(lambda learn: learn.fine_tune(1))
     traced = train(lambda learn: unpacked.append(unpack(learn.fine_tune, 1)))
     assert alone == traced
-    for step in ("Sequential.forward", "CrossEntropyLoss.forward", "TensorBase.backward",
-                 "Optimizer.step", "Optimizer.zero_grad"):
+    for step in ('Sequential.forward', 'CrossEntropyLoss.forward', 'TensorBase.backward',
+                 'Optimizer.step', 'Optimizer.zero_grad'):
         assert str(unpacked[0]).count(step) == 1, step
 
 
 def test_both_ways_note_the_same(few, monkeypatch):
     noted = []
     for monitoring in WAYS:
-        monkeypatch.setattr(unpack_trace, "MONITORING", monitoring)
+        monkeypatch.setattr(unpack_trace, 'MONITORING', monitoring)
         learn = seeded_learner(few)
         u = unpack(learn.fit_one_cycle, 1)
         noted.append((u.calls, [(call.name, call.calls) for call in u.root.walk()]))
@@ -107,61 +108,60 @@ def test_every_python_counts_the_same(way):
     "In Python 3.11 the list comprehension in `run` is a function of its own."
     u = unpack(Machine(3).run, 2)
     lines = [(call.name, call.calls) for call in u.root.walk() if call.code]
-    assert u.calls == 3 and lines == [("Machine.run", 1), ("leaf", 1), ("leaf", 1)]
+    assert u.calls == 3 and lines == [('Machine.run', 1), ('leaf', 1), ('leaf', 1)]
     with unpack(plumbing=True) as u: Machine(3).run(2)
-    assert u.calls == 4 and len(u.find("leaf")) == 2  # and `__init__`
+    assert u.calls == 4 and len(u.find('leaf')) == 2  # and `__init__`
 
 
 def test_an_error_comes_through_and_is_marked(few, way, capsys):
-    with pytest.raises(ValueError, match="no 3") as caught:
-        with unpack() as u:
-            leaf()
-            fails(3)
-    assert traceback.extract_tb(caught.tb)[-1].name == "fails"
+    with pytest.raises(ValueError, match='no 3') as caught, unpack() as u:
+        leaf()
+        fails(3)
+    assert traceback.extract_tb(caught.tb)[-1].name == 'fails'
     marked = [call for call in u.root.walk() if call.error]
-    assert [call.name for call in marked] == ["fails"] and "ValueError: no 3" in marked[0].error
+    assert [call.name for call in marked] == ['fails'] and 'ValueError: no 3' in marked[0].error
     line = traceback.extract_tb(caught.tb)[-1].lineno
-    assert f"(line {line} of test_unpack.py)" in str(u) and "✗" in capsys.readouterr().err
+    assert f'(line {line} of test_unpack.py)' in str(u) and '✗' in capsys.readouterr().err
 
 
 def test_an_error_deep_inside_is_shown(few, way, capsys):
     learn = seeded_learner(few)
-    with pytest.raises(TypeError) as caught: unpack(learn.fit, 1, lr="fast")
+    with pytest.raises(TypeError) as caught: unpack(learn.fit, 1, lr='fast')
     inner = traceback.extract_tb(caught.tb)[-1].name
     rows = capsys.readouterr().err.splitlines()
-    failed = next(i for i, row in enumerate(rows) if "✗ TypeError" in row)
-    assert f"{inner}(" in rows[failed - 1]
+    failed = next(i for i, row in enumerate(rows) if '✗ TypeError' in row)
+    assert f'{inner}(' in rows[failed - 1]
 
 
 def test_what_can_be_called(way):
     machine = Machine(3)
-    for f, args, name in ((machine.run, (2,), "Machine.run"), (Machine, (5,), "Machine"), (machine, (2,), "Machine"),
-                          (Machine.large, (), "Machine.large"), (partial(leaf, 2), (), "leaf"), (lambda: leaf(), (), "<lambda>")):
+    for f, args, name in ((machine.run, (2,), 'Machine.run'), (Machine, (5,), 'Machine'), (machine, (2,), 'Machine'),
+                          (Machine.large, (), 'Machine.large'), (partial(leaf, 2), (), 'leaf'), (lambda: leaf(), (), '<lambda>')):
         u = unpack(f, *args)
-        assert u.root.name.startswith(name + "(") and u.root.children, name
+        assert u.root.name.startswith(name + '(') and u.root.children, name
         assert str(u) and u.to_html() and u.__rich__()
     assert unpack(machine.run, 2).result == [0, 1] and unpack(Machine, 5).result.size == 5
-    assert unpack(leaf, 7, flag=True).find("leaf")[0].args == {"n": ["7"], "flag": ["True"]}
+    assert unpack(leaf, 7, flag=True).find('leaf')[0].args == {'n': ['7'], 'flag': ['True']}
 
 
 def test_c_is_not_traced(way):
     u = unpack(sorted, [3, 1, 2])
-    assert u.result == [1, 2, 3] and "written in C" in str(u)
-    assert "with unpack(plumbing=True)" in str(unpack(torch.nn.Linear, 3, 2))
+    assert u.result == [1, 2, 3] and 'written in C' in str(u)
+    assert 'with unpack(plumbing=True)' in str(unpack(torch.nn.Linear, 3, 2))
     with unpack(plumbing=True) as u: torch.nn.Linear(3, 2)
-    assert u.find("Linear.__init__")
+    assert u.find('Linear.__init__')
 
 
 def test_generators(way):
     with unpack() as u: assert list(halves(100)) == [50, 25, 12, 6, 3, 1]
     call, = u.root.children
-    assert (call.name, call.calls) == ("halves", 1) and sum(c.calls for c in u.find("leaf")) == 6
+    assert (call.name, call.calls) == ('halves', 1) and sum(c.calls for c in u.find('leaf')) == 6
     with unpack() as u:
         one = halves(8)
         next(one), one.close()
         assert list(halves(8)) == [4, 2, 1]
-    assert sum(c.calls for c in u.find("halves")) == 2
-    assert "generator" in str(unpack(halves, 100))
+    assert sum(c.calls for c in u.find('halves')) == 2
+    assert 'generator' in str(unpack(halves, 100))
 
 
 def test_recursion_and_many_calls_need_little_memory(way):
@@ -171,8 +171,8 @@ def test_recursion_and_many_calls_need_little_memory(way):
     with unpack() as u:
         for i in range(3000): Machine(i).run()
     assert sum(1 for _ in u.root.walk()) < 60
-    assert {sum(c.calls for c in u.find(name)) for name in ("leaf", "run", "Machine.__init__")} == {3000}
-    assert sum(c.calls for c in unpack(nested, 300).find("nested")) == 301
+    assert {sum(c.calls for c in u.find(name)) for name in ('leaf', 'run', 'Machine.__init__')} == {3000}
+    assert sum(c.calls for c in unpack(nested, 300).find('nested')) == 301
 
 
 def test_calls_of_itself_need_little_room(way, capsys):
@@ -183,23 +183,23 @@ def test_calls_of_itself_need_little_room(way, capsys):
     sys.setrecursionlimit(2000)
     try: u = unpack(nested, 990)
     finally: sys.setrecursionlimit(limit)
-    lines = u.find("nested")
-    assert sum(c.calls for c in lines) == 991 and "nested(depth=990)" in str(u)
+    lines = u.find('nested')
+    assert sum(c.calls for c in lines) == 991 and 'nested(depth=990)' in str(u)
     assert len(lines) == DEEPEST and lines[-1].deeper == 991 - DEEPEST
-    assert f"{991 - DEEPEST} deeper" in str(u.show(depth=999)) and "deeper" in u.to_html()
-    assert max(c.seconds for c in u.root.walk()) <= 1.01 * u.seconds, "time inside itself counts once"
+    assert f'{991 - DEEPEST} deeper' in str(u.show(depth=999)) and 'deeper' in u.to_html()
+    assert max(c.seconds for c in u.root.walk()) <= 1.01 * u.seconds, 'time inside itself counts once'
     for f in (endless, there):
         with pytest.raises(RecursionError) as caught: unpack(f, 0)
         shown = capsys.readouterr().err
-        assert {entry.name for entry in traceback.extract_tb(caught.tb)[-20:-2]} <= {"endless", "there", "back"}
-        assert "✗ RecursionError" in shown
+        assert {entry.name for entry in traceback.extract_tb(caught.tb)[-20:-2]} <= {'endless', 'there', 'back'}
+        assert '✗ RecursionError' in shown
 
 
 def test_an_error_of_the_display_does_not_replace_yours(way, monkeypatch, capsys):
-    def broken(self): raise ZeroDivisionError("of the display")
-    monkeypatch.setattr(Unpacked, "__str__", broken)
-    with pytest.raises(ValueError, match="no 3"): unpack(fails, 3)
-    assert "ZeroDivisionError" in capsys.readouterr().err
+    def broken(self): raise ZeroDivisionError('of the display')
+    monkeypatch.setattr(Unpacked, '__str__', broken)
+    with pytest.raises(ValueError, match='no 3'): unpack(fails, 3)
+    assert 'ZeroDivisionError' in capsys.readouterr().err
 
 
 def test_threads(way):
@@ -210,19 +210,19 @@ def test_threads(way):
         thread.start()
         leaf()
         thread.join()
-    assert sum(c.calls for c in u.find("leaf")) == 1 and "1 thread started" in str(u)
+    assert sum(c.calls for c in u.find('leaf')) == 1 and '1 thread started' in str(u)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are no copies here")
+@pytest.mark.skipif(not hasattr(os, 'fork'), reason='processes are no copies here')
 def test_a_copy_of_the_process_does_not_trace(way):
-    queue = get_context("fork").SimpleQueue()
+    queue = get_context('fork').SimpleQueue()
     before = hooks()
     with unpack() as u:
-        process = get_context("fork").Process(target=lambda: queue.put(not ACTIVE and hooks() == before))
+        process = get_context('fork').Process(target=lambda: queue.put(not ACTIVE and hooks() == before))
         process.start()
         process.join()
     assert queue.get()
-    assert "1 process" in str(u)
+    assert '1 process' in str(u)
 
 
 def test_one_inside_another(way):
@@ -231,10 +231,10 @@ def test_one_inside_another(way):
         inner = unpack(Machine.large)
         with unpack() as empty: pass
         leaf(2)
-    assert sum(c.calls for c in outer.find("leaf")) == 2 and not inner.find("leaf")
+    assert sum(c.calls for c in outer.find('leaf')) == 2 and not inner.find('leaf')
     with unpack() as first, unpack() as second, unpack() as third: leaf()
-    assert [sum(c.calls for c in u.find("leaf")) for u in (first, second, third)] == [1, 1, 1]
-    assert outer.find("Machine.large") and inner.find("Machine.large") and not empty.root.children
+    assert [sum(c.calls for c in u.find('leaf')) for u in (first, second, third)] == [1, 1, 1]
+    assert outer.find('Machine.large') and inner.find('Machine.large') and not empty.root.children
 
 
 def test_other_profilers():
@@ -244,68 +244,67 @@ def test_other_profilers():
     def profiled(): inside.append(sys.getprofile())
     inside = []
     sys.setprofile(other)
-    try: assert unpack(profiled).find("profiled") and sys.getprofile() is other
+    try: assert unpack(profiled).find('profiled') and sys.getprofile() is other
     finally: sys.setprofile(None)
-    assert ("call", "profiled") in seen
-    if hasattr(sys, "monitoring"): assert inside == [other], "only Python 3.11 needs `sys.setprofile`, which is slow"
+    assert ('call', 'profiled') in seen
+    if hasattr(sys, 'monitoring'): assert inside == [other], 'only Python 3.11 needs `sys.setprofile`, which is slow'
     profiler = cProfile.Profile()
     profiler.enable()
     try:
-        if hasattr(sys, "monitoring"): assert unpack(leaf).find("leaf")
+        if hasattr(sys, 'monitoring'): assert unpack(leaf).find('leaf')
         else:
-            with pytest.raises(RuntimeError, match="another profiler is at work"): unpack(leaf)
+            with pytest.raises(RuntimeError, match='another profiler is at work'): unpack(leaf)
     finally: profiler.disable()
-    assert unpack(leaf).find("leaf") and not ACTIVE
+    assert unpack(leaf).find('leaf') and not ACTIVE
 
 
-@pytest.mark.skipif(not hasattr(sys, "monitoring"), reason="came with Python 3.12")
+@pytest.mark.skipif(not hasattr(sys, 'monitoring'), reason='came with Python 3.12')
 def test_no_place_left():
     free = [number for number in range(6) if sys.monitoring.get_tool(number) is None]
-    for number in free: sys.monitoring.use_tool_id(number, f"tool {number}")
+    for number in free: sys.monitoring.use_tool_id(number, f'tool {number}')
     try:
-        with pytest.raises(RuntimeError, match="all six places"): unpack(leaf)
+        with pytest.raises(RuntimeError, match='all six places'): unpack(leaf)
         assert not ACTIVE
     finally:
         for number in free: sys.monitoring.free_tool_id(number)
-    assert unpack(leaf).find("leaf")
+    assert unpack(leaf).find('leaf')
 
 
 def test_bad_input():
-    for wrong, advice in (("learn.fine_tune(1)", "Write unpack(learn.fine_tune, 1), without"),
-                          ("learn.freeze()", "Write unpack(learn.freeze), without"),
-                          ("learn.fine_tune(1, base_lr=(1,2))", "Write unpack(learn.fine_tune, 1, base_lr=(1,2)), without"),
-                          ("x"*10_000, "not its text"), (None, "Python runs fine_tune first"),
-                          (3, "cannot be called"), ([], "cannot be called")):
+    for wrong, advice in (('learn.fine_tune(1)', 'Write unpack(learn.fine_tune, 1), without'),
+                          ('learn.freeze()', 'Write unpack(learn.freeze), without'),
+                          ('learn.fine_tune(1, base_lr=(1,2))', 'Write unpack(learn.fine_tune, 1, base_lr=(1,2)), without'),
+                          ('x'*10_000, 'not its text'), (None, 'Python runs fine_tune first'),
+                          (3, 'cannot be called'), ([], 'cannot be called')):
         with pytest.raises(TypeError, match=re.escape(advice)) as caught: unpack(wrong)
         assert len(str(caught.value)) < 400
-    with pytest.raises(ValueError, match="depth is an integer"): unpack(depth=0)
+    with pytest.raises(ValueError, match='depth is an integer'): unpack(depth=0)
     u = unpack()
-    assert "Nothing is unpacked yet" in str(u)
+    assert 'Nothing is unpacked yet' in str(u)
     with u: leaf()
-    with pytest.raises(RuntimeError, match="anew"):
-        with u: leaf()
-    with pytest.raises(TypeError, match="as text"): u.find(leaf)
-    for wrong in ("all", 0, -3, 1.5, True):
-        with pytest.raises(ValueError, match="depth is an integer"): u.show(depth=wrong)
-    with pytest.raises(TypeError, match="depth and plumbing, not foo"): unpack(foo=3)
-    with pytest.raises(ValueError, match=".html and .txt"): u.save("tree.pdf")
+    with pytest.raises(RuntimeError, match='anew'), u: leaf()
+    with pytest.raises(TypeError, match='as text'): u.find(leaf)
+    for wrong in ('all', 0, -3, 1.5, True):
+        with pytest.raises(ValueError, match='depth is an integer'): u.show(depth=wrong)
+    with pytest.raises(TypeError, match='depth and plumbing, not foo'): unpack(foo=3)
+    with pytest.raises(ValueError, match='.html and .txt'): u.save('tree.pdf')
 
 
 def test_strange_values_are_not_asked():
     def takes(*things, **named): return len(things)
-    u = unpack(takes, Machine(1), [Machine(2)], "<b>bold</b>", "x"*10_000, named={"a": Machine(3)})
-    assert u.result == 4 and "Machine" in str(u)
-    assert "<b>bold" not in u.to_html() and "&lt;b&gt;bold" in u.to_html() and max(map(len, str(u).splitlines())) < 140
+    u = unpack(takes, Machine(1), [Machine(2)], '<b>bold</b>', 'x'*10_000, named={'a': Machine(3)})
+    assert u.result == 4 and 'Machine' in str(u)
+    assert '<b>bold' not in u.to_html() and '&lt;b&gt;bold' in u.to_html() and max(map(len, str(u).splitlines())) < 140
 
 
 def test_links_lead_to_the_function(few, way):
     learn = seeded_learner(few)
     u = unpack(learn.fit, 1)
     linked = [call for call in u.root.walk() if source_address(call.file, call.line)]
-    assert {"fastai", "pytorch"} <= {source_address(call.file, call.line).split("/")[4] for call in linked}
+    assert {'fastai', 'pytorch'} <= {source_address(call.file, call.line).split('/')[4] for call in linked}
     for call in linked:
-        first = open(call.file, encoding="utf-8").read().splitlines()[call.line - 1].strip()
-        assert first.startswith(("def ", "@", "class ", "async ")), f"{call.name}: {first}"
+        first = Path(call.file).read_text(encoding='utf-8').splitlines()[call.line - 1].strip()
+        assert first.startswith(('def ', '@', 'class ', 'async ')), f'{call.name}: {first}'
 
 
 def test_trees_of_calls_that_nobody_prepared(digits, tmp_path):
@@ -318,24 +317,24 @@ def test_trees_of_calls_that_nobody_prepared(digits, tmp_path):
     learn = Learner(dls, nn.Sequential(nn.Flatten(), nn.Linear(3 * 28 * 28, 2)), path=tmp_path)
     learn.remove_cb(learn.progress)
     trees = [unpack(block.summary, digits), unpack(dls.one_batch), unpack(learn.predict, files[0]),
-             unpack(learn.save, "x"), unpack(learn.load, "x"), unpack(learn.export),
+             unpack(learn.save, 'x'), unpack(learn.load, 'x'), unpack(learn.export),
              unpack(learn.get_preds, dl=dls.test_dl(files)), unpack(learn.summary),
              unpack(nn.Linear(3, 2), torch.ones(1, 3))]
     for u in trees:
-        rows = [row for row in str(u).splitlines() if row.endswith(("%", "as above"))]
+        rows = [row for row in str(u).splitlines() if row.endswith(('%', 'as above'))]
         assert 1 <= len(rows) <= 34, str(u)
-    assert "PILImage.create" in str(trees[1].show(depth=9)) and "load_image" in str(trees[1].show(depth=9))
+    assert 'PILImage.create' in str(trees[1].show(depth=9)) and 'load_image' in str(trees[1].show(depth=9))
 
 
 def test_in_a_notebook(monkeypatch):
     from IPython.core.interactiveshell import InteractiveShell
     from IPython.utils.capture import capture_output
     shell = InteractiveShell.instance()
-    monkeypatch.setattr(shell, "kernel", "a notebook", raising=False)
-    shell.run_cell("from easing_fastai.unpack.unpack import unpack\ndef f(n): return g(n)\ndef g(n): return 1/n")
-    page = shell.run_cell("with unpack() as u: f(1)\nu").result._repr_html_()
-    assert "<details" in page and "f(n=1)" in page and "g(n=1)" in page
-    with capture_output() as captured: failed = shell.run_cell("with unpack() as u: f(0)")
+    monkeypatch.setattr(shell, 'kernel', 'a notebook', raising=False)
+    shell.run_cell('from easing_fastai.unpack.unpack import unpack\ndef f(n): return g(n)\ndef g(n): return 1/n')
+    page = shell.run_cell('with unpack() as u: f(1)\nu').result._repr_html_()
+    assert '<details' in page and 'f(n=1)' in page and 'g(n=1)' in page
+    with capture_output() as captured: failed = shell.run_cell('with unpack() as u: f(0)')
     assert isinstance(failed.error_in_exec, ZeroDivisionError)
-    assert "ZeroDivisionError" in captured.outputs[0].data["text/html"], "the tree first, then the error"
+    assert 'ZeroDivisionError' in captured.outputs[0].data['text/html'], 'the tree first, then the error'
     InteractiveShell.clear_instance()

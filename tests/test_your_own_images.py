@@ -10,35 +10,35 @@ from typer.testing import CliRunner
 
 from easing_fastai.cli import app
 
-SHOWN = words(REPO / "nbs" / "07_your_own_images.ipynb")
+SHOWN = words(REPO / 'nbs' / '07_your_own_images.ipynb')
 
 
 @pytest.fixture
 def my_pictures(tmp_path, monkeypatch) -> Path:
     "Labels in the names, three classes, colour, different sizes."
     monkeypatch.chdir(tmp_path)
-    Path("my_pictures").mkdir()
-    for label in ("sky", "temple", "flower"):
+    Path('my_pictures').mkdir()
+    for label in ('sky', 'temple', 'flower'):
         for i, piece in enumerate(cuttings(label, 12)):
-            piece.save(f"my_pictures/{label}_{i:03d}.jpg")
-    cuttings("sky", 1, seed=9)[0].save("picture.png")
+            piece.save(f'my_pictures/{label}_{i:03d}.jpg')
+    cuttings('sky', 1, seed=9)[0].save('picture.png')
     return tmp_path
 
 
 def test_the_commands(my_pictures):
-    block, = re.findall(r"```\n(easing-fastai .*?)```", SHOWN, flags=re.S)
+    block, = re.findall(r'```\n(easing-fastai .*?)```', SHOWN, flags=re.S)
     lines = [line.split()[1:] for line in block.splitlines()]
-    assert [line[0] for line in lines] == ["check", "train", "predict"]
+    assert [line[0] for line in lines] == ['check', 'train', 'predict']
     for line in lines:
         done = CliRunner().invoke(app, line, catch_exceptions=False)
         assert done.exit_code == 0, done.output
-    assert sorted(p.name for p in my_pictures.iterdir()) == ["my_model", "my_pictures", "picture.png"]
+    assert sorted(p.name for p in my_pictures.iterdir()) == ['my_model', 'my_pictures', 'picture.png']
 
 
 def test_the_lines_to_begin_with(my_pictures):
-    block, = [code for code in re.findall(r"```python\n(.*?)```", SHOWN, flags=re.S) if "my_label" in code]
+    block, = [code for code in re.findall(r'```python\n(.*?)```', SHOWN, flags=re.S) if 'my_label' in code]
     scope = {}
-    exec(block.replace("Resize(224)", "Resize(32)").replace("seed=42,", "seed=42, bs=4, num_workers=0,"), scope)
-    table = scope["labels_by_file"](scope["dls"])
-    assert set(table["label"]) == {"sky", "temple", "flower"} and len(table) == 36
-    assert all(file.startswith(label) for file, label in zip(table["file"], table["label"]))
+    exec(block.replace('Resize(224)', 'Resize(32)').replace('seed=42,', 'seed=42, bs=4, num_workers=0,'), scope)
+    table = scope['labels_by_file'](scope['dls'])
+    assert set(table['label']) == {'sky', 'temple', 'flower'} and len(table) == 36
+    assert all(file.startswith(label) for file, label in zip(table['file'], table['label']))

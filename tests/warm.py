@@ -25,24 +25,24 @@ def next_program() -> dict | None:
 def become(program: dict) -> None:
     "Runs a program as `python` would with these arguments, in its folder, with its variables and its output in files."
     signal.alarm(600)
-    os.chdir(program["cwd"])
+    os.chdir(program['cwd'])
     os.environ.clear()
-    os.environ.update(program["env"])
-    for stream, file in enumerate((os.devnull, program["out"], program["err"])):
+    os.environ.update(program['env'])
+    for stream, file in enumerate((os.devnull, program['out'], program['err'])):
         os.dup2(os.open(file, os.O_RDWR | os.O_CREAT), stream)
-    sys.path[:] = ["", *filter(None, program["env"].get("PYTHONPATH", "").split(os.pathsep)), *sys.path[1:]]
+    sys.path[:] = ['', *filter(None, program['env'].get('PYTHONPATH', '').split(os.pathsep)), *sys.path[1:]]
     importlib.invalidate_caches()
-    kind, what, *rest = program["args"]
-    main = sys.modules["__main__"] = types.ModuleType("__main__")
-    if kind == "-m":
+    kind, what, *rest = program['args']
+    main = sys.modules['__main__'] = types.ModuleType('__main__')
+    if kind == '-m':
         sys.argv = [what, *rest]
-        runpy.run_module(what, run_name="__main__", alter_sys=True)
+        runpy.run_module(what, run_name='__main__', alter_sys=True)
     else:
-        sys.argv = ["-c", *rest]
-        exec(compile(what, "<string>", "exec"), main.__dict__)
+        sys.argv = ['-c', *rest]
+        exec(compile(what, '<string>', 'exec'), main.__dict__)
 
 
-if __name__ == "__main__":
+if __name__ == '__main__':
     import fastai.vision.all  # noqa: F401
 
     if program := next_program():

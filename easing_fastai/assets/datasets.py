@@ -16,7 +16,7 @@ from pathlib import Path
 # %% ../../nbs/api/assets/20_datasets.ipynb #cell-003
 import fastai.data
 import numpy as np
-from fastai.data.external import URLs, fastai_cfg, fastai_path
+from fastai.data.external import URLs, fastai_path
 from fastdownload.core import check, checks_module
 from PIL import Image
 from torch.hub import download_url_to_file

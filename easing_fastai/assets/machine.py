@@ -9,7 +9,7 @@ __all__ = ['TRIED', 'is_translated', 'python_finding', 'import_problem', 'kernel
            'data_finding', 'backbone_finding']
 
 # %% ../../nbs/api/assets/22_machine.ipynb #cell-002
-import os, platform, shutil, subprocess, sys
+import os, platform, subprocess, sys
 from importlib import import_module, metadata
 
 # %% ../../nbs/api/assets/22_machine.ipynb #cell-003

@@ -59,7 +59,9 @@ def what_is_at(
 ) -> str: # 'a folder of 3', 'a file', 'not there'
     "What is found at a path; a folder's files are counted up to 1000."
     try:
-        if path.is_dir(): return f'a folder of {sum(1 for _ in zip(os.scandir(path), range(1000)))}'.replace('1000', '1000 or more')
+        if path.is_dir():
+            n = sum(1 for _ in zip(os.scandir(path), range(1000)))
+            return f'a folder of {n if n < 1000 else "1000 or more"}'
         return 'a file' if path.exists() else 'not there'
     except OSError as e: return e.strerror or 'not readable'
 
@@ -71,7 +73,8 @@ def describe_items(
     "Up to three values; of more, their number and the first."
     kind, items = type(values), list(values.items if type(values) is L else values)
     if depth >= 2: return f'{kind.__name__} of {len(items):,}'
-    if len(items) > 3: return f'{kind.__name__} of {len(items):,}: {shorten(describe_value(items[0], depth=depth + 1), 30)}, …'
+    if len(items) > 3:
+        return f'{kind.__name__} of {len(items):,}: {shorten(describe_value(items[0], depth=depth + 1), 30)}, …'
     opening, closing = '()' if kind is tuple else '{}' if kind in (set, frozenset) else '[]'
     return opening + shorten(', '.join(describe_value(item, depth=depth + 1) for item in items), 80) + closing
 
@@ -123,7 +126,8 @@ def describe_value(
         if issubclass(kind, torch.Tensor): return describe_tensor(value)
         if issubclass(kind, nn.Module): return describe_module(value)
         if issubclass(kind, PurePath):
-            return shorten(f"'{without_folders(str(value))}' ({what_is_at(value)})", 120) if closely else f'…/{value.name}'
+            if not closely: return f'…/{value.name}'
+            return shorten(f"'{without_folders(str(value))}' ({what_is_at(value)})", 120)
         if issubclass(kind, str): # also a subclass, read as text
             text = str.__str__(value)
             return shorten(repr(without_folders(text)), 90) if closely else shorten(repr(text[:60]), 40)
@@ -133,9 +137,11 @@ def describe_value(
         if kind is dict: return describe_pairs(value, depth)
         if kind is np.ndarray: return describe_array(value)
         if kind is slice: return describe_slice(value)
-        if kind in (FunctionType, BuiltinFunctionType, MethodType, partial) or issubclass(kind, type): return describe_function(value)
+        if kind in (FunctionType, BuiltinFunctionType, MethodType, partial) or issubclass(kind, type):
+            return describe_function(value)
         if kind in (torch.device, torch.dtype): return str(value)
-        if kind.__name__ == 'DataFrame': return shorten(f'DataFrame of {plural(len(value), "row")}: {", ".join(map(str, value.columns))}', 120)
+        if kind.__name__ == 'DataFrame':
+            return shorten(f'DataFrame of {plural(len(value), "row")}: {", ".join(map(str, value.columns))}', 120)
         if issubclass(kind, np.generic): return describe_value(value.item())
     except Exception as e: return f'{kind.__name__} that cannot be read ({type(e).__name__})'
     return kind.__name__

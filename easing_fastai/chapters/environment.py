@@ -41,13 +41,15 @@ def device_findings() -> list[Finding]:
     "A row for each device that PyTorch is built for, and one for what fastai will use."
     import torch
     backends = {'cuda': (torch.backends.cuda, 'no NVIDIA GPU is found: fine for this series, for more take Colab'),
-                'mps': (torch.backends.mps, 'this macOS is too old for it: update to macOS 14; until then call best_device() first')}
+                'mps': (torch.backends.mps, 'this macOS is too old for it: update to macOS 14; '
+                                            'until then call best_device() first')}
     rows = []
     for device, (backend, advice) in backends.items():
         available = torch.cuda.is_available() if device == 'cuda' else backend.is_available()
         if not (available or backend.is_built()): continue
         if not available: rows.append(Finding(device, 'built in, not available', 'note', advice))
-        elif why := why_broken(device): rows.append(Finding(device, why, 'note', 'call best_device() first: it passes it over'))
+        elif why := why_broken(device):
+            rows.append(Finding(device, why, 'note', 'call best_device() first: it passes it over'))
         else: rows.append(Finding(device, 'works', 'fine'))
     return rows + [Finding('computes on', str(best_device()), 'fine')]
 

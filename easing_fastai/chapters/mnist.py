@@ -28,8 +28,10 @@ def show_tree(
     for folder, here in folder_by_folder(top, max_depth):
         if is_cut := len(lines) == max_lines: break
         facts, n_hidden = here.facts(), n_hidden + len(here.hidden)
-        if here.folders and folder.count('/') + 1 == max_depth: facts.append(plural(len(here.folders), 'folder') + ' not opened')
-        if facts or not folder: lines.append(('    ' + printable(folder) if folder else printable(top.name or top), ', '.join(facts)))
+        if here.folders and folder.count('/') + 1 == max_depth:
+            facts.append(plural(len(here.folders), 'folder') + ' not opened')
+        if facts or not folder:
+            lines.append(('    ' + printable(folder) if folder else printable(top.name or top), ', '.join(facts)))
     width = max(len(name) for name, _ in lines)
     for name, facts in lines: print(f'{name:<{width}}  {facts}'.rstrip())
     if is_cut: print(f'    and more: show_tree(path, max_lines={max_lines*2}) shows more of it')
@@ -44,5 +46,6 @@ def peek_labels(
     folder = existing_folder(path)
     try: return pd.read_csv(folder/'labels.csv', nrows=n)
     except FileNotFoundError: why = 'has no labels.csv; it may be a data set whose folders are the labels'
-    except (OSError, ValueError) as e: why = f'has a labels.csv that is not readable as a table ({getattr(e, "strerror", None) or e})'
+    except (OSError, ValueError) as e:
+        why = f'has a labels.csv that is not readable as a table ({getattr(e, "strerror", None) or e})'
     raise FolderError(f'The folder {folder.name} {why}.')

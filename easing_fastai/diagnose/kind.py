@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 # %% ../../nbs/api/diagnose/52_kind.ipynb #cell-003
-from .patch import argument, call_in, name_of, patched
+from .patch import call_in, called_name, patched
 from .traceback import Case, described, is_a, made_by
 
 # %% ../../nbs/api/diagnose/52_kind.ipynb #cell-005
@@ -158,7 +158,7 @@ def in_loaders(
     line, block, learn = loaders_line(case), '', made_by(case, learner_of(case))
     found = Found(facts, look=f'In the line that makes your DataLoaders: {in_words(rename, arguments)}.')
     if (call := call_in(line, LOADERS)) is None: return found
-    if name_of(call) == 'dataloaders':
+    if called_name(call) == 'dataloaders':
         if rename or arguments.keys() - BLOCK - LOADING: return found
         if of_block := {name: arguments[name] for name in arguments if name in BLOCK}:
             if not (block := patched(block_line(case), 'DataBlock', **of_block)): return found

@@ -6,7 +6,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/diagnose/traceback.html.
 
 # %% auto #0
 __all__ = ['SECRETS', 'is_secret', 'without_secrets', 'is_cell', 'is_own', 'running_cell', 'parsed', 'text_of', 'running_nodes',
-           'Call', 'statement', 'definition', 'Case', 'is_a', 'message_of_worker', 'worker_calls', 'behind',
+           'TracebackCall', 'statement', 'definition', 'Case', 'is_a', 'message_of_worker', 'worker_calls', 'behind',
            'assignments', 'made_by', 'described']
 
 # %% ../../nbs/api/diagnose/50_traceback.ipynb #cell-002
@@ -22,9 +22,9 @@ from ..base.show import without_folders
 
 # %% ../../nbs/api/diagnose/50_traceback.ipynb #cell-006
 SECRETS: dict[str, str] = { # where secrets stand in a text, and what takes their place
-    r'''(?<=://)[^/\s@'"]+(?=@)''': 'USER:PASSWORD',
-    r'''(\w://[^\s'"?]+)\?[^\s'"…][^\s'"]*''': r'\1?…', # the query of an address
-    r'''(?i)(\w*(?:token|key|secret|passw)\w*['"]?\s*[=:]\s*['"])[^'"…]{4,}''': r'\1…', # api_key='…'
+    r"""(?<=://)[^/\s@'"]+(?=@)""": 'USER:PASSWORD',
+    r"""(\w://[^\s'"?]+)\?[^\s'"…][^\s'"]*""": r'\1?…', # the query of an address
+    r"""(?i)(\w*(?:token|key|secret|passw)\w*['"]?\s*[=:]\s*['"])[^'"…]{4,}""": r'\1…', # api_key='…'
     r'\b(hf_|gh[a-z]_|github_pat_|sk-|AKIA|xox[a-z]-)[\w-]{8,}': r'\1…', # what some services call their tokens
 }
 
@@ -100,7 +100,7 @@ def running_nodes(
     return [node for node in ast.walk(parsed(source)) if isinstance(node, kinds) and is_around(node)]
 
 # %% ../../nbs/api/diagnose/50_traceback.ipynb #cell-014
-class Call:
+class TracebackCall:
     "One call of a traceback: its frame, whose it is, and the place in the source that was running."
     def __init__(self,
         tb: TracebackType
@@ -134,14 +134,14 @@ class Call:
 
 # %% ../../nbs/api/diagnose/50_traceback.ipynb #cell-015
 def statement(
-    call: Call
+    call: TracebackCall
 ) -> str: # one line of it where the source is not plain Python; '' if it cannot be read
     "The statement that a call was running."
     if nodes := running_nodes(call.source, call.line, call.column): return text_of(call.source, nodes[-1])
     return ''.join(call.source.splitlines()[call.line - 1:call.line]).strip()
 
 def definition(
-    call: Call,
+    call: TracebackCall,
     most: int = 12 # lines
 ) -> str: # '' if it is longer, or no function
     "The function that a call was running in; for a lambda the statement that it stands in."
@@ -154,11 +154,11 @@ class Case:
     "An error and what can be read off it: its message, its calls, their values, and the reader's own lines."
     def __init__(self,
         error: BaseException,
-        above: list[Call] = () # calls that the error's own traceback does not begin with
+        above: list[TracebackCall] = () # calls that the error's own traceback does not begin with
     ):
         self.error, self.classes = error, [kind.__name__ for kind in type(error).__mro__]
         calls, tb = list(above), error.__traceback__
-        while tb: calls, tb = [*calls, Call(tb)], tb.tb_next
+        while tb: calls, tb = [*calls, TracebackCall(tb)], tb.tb_next
         self.calls = list(dropwhile(lambda call: not call.own, calls)) or calls
         self.own = [call for call in self.calls if call.own]
         self.before = list(takewhile(lambda call: call.own, self.calls)) # the reader's calls that went into a library

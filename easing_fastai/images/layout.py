@@ -208,7 +208,8 @@ def guess_csv(
     if (columns := guess_columns(table, images)) is None: return None
     def whole(value): return None if pd.isna(value) else name_of(value, columns.folder, columns.ending)
     is_valid = [IS_VALID.get(str(value).lower()) for value in table[columns.valid]] if columns.valid else None
-    rows = pd.DataFrame({'file': [*map(whole, table[columns.file])], 'label': table[columns.label], 'is_valid': is_valid},
+    files = [*map(whole, table[columns.file])]
+    rows = pd.DataFrame({'file': files, 'label': table[columns.label], 'is_valid': is_valid},
                         dtype=object)
     says = f'files in column {printable(columns.file)}, labels in column {printable(columns.label)}'
     if columns.valid: says += f', the validation set in column {printable(columns.valid)}'

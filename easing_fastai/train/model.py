@@ -72,7 +72,7 @@ EXPECTED = { # a field of the card: what it must be, in words and as a test
     'format': ('1', lambda n: n == 1),
     'arch': ('the name of a network', lambda name: isinstance(name, str)),
     'labels': ('a list of at least two texts',
-               lambda texts: isinstance(texts, list) and len(texts) > 1 and all(isinstance(text, str) for text in texts)),
+               lambda texts: isinstance(texts, list) and len(texts) > 1 and all(isinstance(t, str) for t in texts)),
     'size': ('an integer from 1 to 4096', lambda n: type(n) is int and 1 <= n <= 4096),
     'resize': ("'squish'", lambda text: text == 'squish'),
     'mean': ('three numbers', lambda values: are_numbers(values, above=-math.inf)),

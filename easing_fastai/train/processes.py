@@ -26,7 +26,8 @@ PATIENCE = timedelta(minutes=10) # to wait for a silent process; one that has en
 class ProcessLost(RuntimeError):
     "Another process of this training has ended or is silent; the message says what to do."
     def __init__(self):
-        super().__init__(f'Process {rank_distrib()} of {num_distrib()} stops: another process of this training has ended '
+        super().__init__(f'Process {rank_distrib()} of {num_distrib()} stops: '
+                         'another process of this training has ended '
                          'or does not answer, or the launch was stopped. What was written above says why. '
                          'Then start all of them again.')
 

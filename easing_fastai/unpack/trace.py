@@ -16,7 +16,7 @@ import dis, inspect, os, sys, sysconfig
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from threading import Thread, get_ident
@@ -59,7 +59,7 @@ class Call:
 # %% ../../nbs/api/unpack/30_trace.ipynb #cell-013
 STANDARD_LIBRARY = tuple({os.path.abspath(sysconfig.get_path(which)) + os.sep for which in ('stdlib', 'platstdlib')})
 
-@lru_cache(maxsize=None)
+@cache
 def package_of(
     file: str # that a function is defined in
 ) -> str: # 'fastai', 'torch', …; 'own' for the reader's own code; '' for the standard library
@@ -229,7 +229,8 @@ class Tracer:
     ):
         self.root, self.plumbing, self.packages, self.notice = root, plumbing, IN_FULL.union(packages), notice
         self.functions = {}             # id of its code -> Function; a code takes long to hash
-        self.stack = [(None, root, None, {})] # of each call under way: Function, line, start, {Function it called: how often}
+        # of each call under way: Function, line, start, {Function it called: how often}
+        self.stack = [(None, root, None, {})]
         self.thread, self.n_lines = get_ident(), 1
 
 # %% ../../nbs/api/unpack/30_trace.ipynb #cell-023a

@@ -6,15 +6,15 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/unpack/view.html.md"""
 
 # %% auto #0
 __all__ = ['PAGE', 'REPOSITORIES', 'combined', 'aligned', 'longest_repeat', 'fold_repeats', 'Line', 'is_helper', 'is_small',
-           'is_trifle', 'summarise', 'mark_same', 'rank', 'expand', 'source_address', 'label', 'duration', 'numbers_of',
-           'branches', 'Summary', 'remark_on', 'without_markup']
+           'is_trifle', 'summarise', 'mark_same', 'opening_rank', 'expand', 'source_address', 'label', 'duration',
+           'numbers_of', 'branches', 'Summary', 'remark_on', 'without_markup']
 
 # %% ../../nbs/api/unpack/32_view.ipynb #cell-002
 import heapq, re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from pathlib import Path
@@ -22,7 +22,7 @@ from pathlib import Path
 # %% ../../nbs/api/unpack/32_view.ipynb #cell-003
 from rich.console import Group
 from rich.text import Text
-from ..base.show import Shown, page_of, plural, shorten
+from ..base.show import Shown, page_of, shorten
 from .trace import LIBRARIES, Call, package_of
 
 # %% ../../nbs/api/unpack/32_view.ipynb #cell-006
@@ -170,7 +170,7 @@ def mark_same(
     down(line)
 
 # %% ../../nbs/api/unpack/32_view.ipynb #cell-011
-def rank(
+def opening_rank(
     line: Line,  # that could be expanded
     above: Line, # the line above it
     top: Line
@@ -202,14 +202,14 @@ def expand(
         line.open = True
         shown += len(line.children)
         for child in line.children:
-            if child.children and (ranked := rank(child, line, top)): heapq.heappush(queue, (ranked, child))
+            if child.children and (ranked := opening_rank(child, line, top)): heapq.heappush(queue, (ranked, child))
 
 # %% ../../nbs/api/unpack/32_view.ipynb #cell-013
 REPOSITORIES = {'fastai': 'AnswerDotAI/fastai/blob/{}/fastai', 'fastcore': 'AnswerDotAI/fastcore/blob/{}/fastcore',
                 'fasttransform': 'AnswerDotAI/fasttransform/blob/{}/fasttransform',
                 'torch': 'pytorch/pytorch/blob/v{}/torch', 'torchvision': 'pytorch/vision/blob/v{}/torchvision'}
 
-@lru_cache(maxsize=None)
+@cache
 def source_address(
     file: str, # of a function
     line: int  # where it starts

@@ -222,7 +222,8 @@ def broken_file(case, match):
     file = next((Path(name) for name in named if isinstance(name, str|Path)), None)
     facts = {'the file': file or 'not known here: another process read it'}
     if file: facts['its size'] = f'{file.stat().st_size:,} bytes'
-    if file: facts['it begins with'] = str(open(file, 'rb').read(16))[2:-1]
+    if file:
+        with file.open('rb') as opened: facts['it begins with'] = str(opened.read(16))[2:-1]
     folder, line = getattr(loaders_of(case), 'path', None), loaders_line(case)
     if case.inside('learner.predict') is not None or folder is None:
         return Found(facts, look='Take another file. `verify_images([file])` returns those that cannot be read.')
@@ -267,7 +268,7 @@ def a_table_that_names_a_file_that_is_not_there(case, match):
     return Found(facts, look='No file of the table is there: look at the folder, and at how a row names its file.')
 
 # %% ../../../nbs/api/diagnose/kinds/53_files.ipynb #cell-062
-@kind(error='KeyError|IndexError', says=r"^(.*)$", inside=r'from_df|from_csv', link='vision.data')
+@kind(error='KeyError|IndexError', says=r'^(.*)$', inside=r'from_df|from_csv', link='vision.data')
 def a_column_that_is_not_there(case, match):
     "The table has no column of the name or number asked for."
     table, call = case.find('df', 'DataFrame'), call_in(loaders_line(case), LOADERS)
@@ -304,7 +305,7 @@ def not_a_list_of_images(case, match):
 def text_used_as_a_path(case, match):
     "A path was given as text, a `str`; only a `Path` can be joined with /."
     if not case.own or case.calls[-1] is not case.before[-1]: return None
-    names = [name for name in re.findall(r"([A-Za-z_]\w*)\s*/", case.statement) if isinstance(case.held.get(name), str)]
+    names = [name for name in re.findall(r'([A-Za-z_]\w*)\s*/', case.statement) if isinstance(case.held.get(name), str)]
     if not names: return None
     as_paths = ''.join(f'{name} = Path({name})\n' for name in names)
     return Found({name: described(case.held[name]) for name in names}, as_paths + case.statement)

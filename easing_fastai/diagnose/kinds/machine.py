@@ -46,7 +46,7 @@ def model_and_data_on_different_devices(case, match):
       says='Found no NVIDIA driver|Torch not compiled with CUDA enabled|No CUDA GPUs are available')
 def no_GPU(case, match):
     "The code asks for an NVIDIA GPU, and torch finds none, or was built without support for it."
-    line = re.sub(r"\.cuda\(\)", '.to(default_device())', case.statement)
+    line = re.sub(r'\.cuda\(\)', '.to(default_device())', case.statement)
     line = re.sub(r"(['\"])cuda(:\d)?\1", 'default_device()', line)
     facts = {'the machine has': 'no NVIDIA GPU that torch can use'}
     if line != case.statement: return Found(facts, line)

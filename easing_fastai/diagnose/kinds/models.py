@@ -16,7 +16,7 @@ __all__ = ['CROSS_ENTROPY', 'NUMBERS', 'an_unknown_number_of_classes', 'no_loss_
            'a_layer_that_gets_another_number_of_inputs', 'images_too_small_for_the_network']
 
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-002
-import ast, difflib, inspect, re, sys
+import ast, difflib, inspect, sys
 
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-003
 from ..kind import (LEARNER, PYTORCH, Found, held_by_reader, in_learner, in_loaders, kind,

@@ -16,7 +16,7 @@ from urllib.request import getproxies
 from ...base.show import shorten
 from ..kind import Found, kind
 from .saving import version
-from ..patch import call_in, name_of, patched, with_nodes
+from ..patch import call_in, called_name, patched, with_nodes
 from ..traceback import Case
 
 # %% ../../../nbs/api/diagnose/kinds/59_network.ipynb #cell-007
@@ -56,7 +56,7 @@ def no_network(case, match):
     if re.search('CERTIFICATE|Tunnel', case.message): return None
     facts = {'the address': address_of(case), 'what came of it': match[0]}
     if 'mnist_sample' in facts['the address'] and call_in(case.statement, 'untar_data'):
-        is_call = lambda node: isinstance(node, ast.Call) and name_of(node) == 'untar_data'
+        is_call = lambda node: isinstance(node, ast.Call) and called_name(node) == 'untar_data'
         line = with_nodes(case.statement, lambda node: 'mnist_sample()' if is_call(node) else None)
         return Found(facts, f'{line}   # or digits that come with this package')
     if case.inside(r'torch\.hub') is not None:

@@ -21,7 +21,7 @@ from pathlib import Path
 from ..kind import (ISSUES, PYTORCH, Found, held_by_reader, in_learner, in_loaders, kind,
                                          learner_of, name_held)
 from .files import as_code, nearest
-from ..patch import argument, call_in, name_of, patched, with_nodes
+from ..patch import argument, call_in, called_name, patched, with_nodes
 from ..traceback import Case, described
 
 # %% ../../../nbs/api/diagnose/kinds/57_saving.ipynb #cell-008
@@ -135,7 +135,7 @@ def more_than_weights_in_a_file(case, match):
     facts = {'the file': Path(file), 'in it': 'a whole Learner' if is_learner else 'objects of Python'}
     if not is_learner: return Found(facts, patched(line, 'load', weights_only='False') + trust)
     loaded = f'load_learner({argument(line, "load", 0)})'
-    is_load = lambda node: isinstance(node, ast.Call) and name_of(node) == 'load'
+    is_load = lambda node: isinstance(node, ast.Call) and called_name(node) == 'load'
     return Found(facts, with_nodes(line, lambda node: loaded if is_load(node) else None) + trust)
 
 @kind(error='RuntimeError', says=r'Error\(s\) in loading state_dict', link='learner')
@@ -160,7 +160,7 @@ def a_file_that_is_not_a_model(case, match):
     named = (case.find(name) for name in ('fname', 'file', 'f', 'name_or_buffer', 'cached_file'))
     file = next((Path(name) for name in named if isinstance(name, str|Path)), None)
     if file is None or not file.is_file(): return None
-    start = open(file, 'rb').read(40)
+    with file.open('rb') as opened: start = opened.read(40)
     facts = {'the file': file, 'its size': f'{file.stat().st_size:,} bytes', 'it begins with': str(start)[2:-1]}
     if start.startswith(b'version https://git-lfs'):
         facts['that is'] = 'a note of Git LFS, which stands for the real file'
@@ -192,7 +192,7 @@ def elsewhere(
 ) -> Found:
     "The Learner told to write into another folder."
     name, line = name_held(case, learner_of(case), ''), case.statement
-    if not name or re.search(r'''['"]/''', line): # a whole path
+    if not name or re.search(r"""['"]/""", line): # a whole path
         return Found(facts, look='Name a folder that can be written to and has room.')
     there = f'{name}.path = Path(tempfile.mkdtemp())   # or another folder, on a disk with room'
     return Found(facts, f'import tempfile\n{there}\n{line}')
