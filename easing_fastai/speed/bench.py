@@ -118,7 +118,8 @@ def profile_epoch(
     watch, dl = Stopwatch(), learn.dls.train
     methods = [('reading and decoding', dl, 'create_item'), ('item transforms', dl, 'do_item'),
                ('batch transforms', dl, 'after_batch'), ('forward', learn.model, 'forward'),
-               ('forward', learn, 'loss_func'), ('backward', learn, '_backward'), ('optimizer', learn, '_step'), ('optimizer', learn.opt, 'zero_grad'),
+               ('forward', learn, 'loss_func'), ('backward', learn, '_backward'),
+               ('optimizer', learn, '_step'), ('optimizer', learn.opt, 'zero_grad'),
                ('validation', learn, '_do_epoch_validate')]
     if isinstance(dl, InMemoryDL): methods = methods[1:] # it has read
     changes = [(thing, name, watch.around(part, getattr(thing, name))) for part, thing, name in methods]
