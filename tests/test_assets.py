@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import REPO, start
+from fastai.data.external import fastai_cfg
 from easing_fastai.assets import backbone as backbones
 from easing_fastai.assets import datasets, network
 from easing_fastai.assets.machine import backbone_finding, data_finding
@@ -218,7 +219,7 @@ def test_a_data_folder_that_can_not_be_used(tmp_path):
 def test_a_slip_in_the_settings_of_fastai(tmp_path, monkeypatch, text, why):
     (tmp_path / 'config.ini').write_bytes(text.encode('latin-1'))
     monkeypatch.setenv('FASTAI_HOME', str(tmp_path))
-    monkeypatch.setattr(datasets, 'fastai_path', lambda folder: datasets.fastai_cfg.__wrapped__().path(folder))  # read anew
+    monkeypatch.setattr(datasets, 'fastai_path', lambda folder: fastai_cfg.__wrapped__().path(folder))  # read anew
     with pytest.raises(AssetError) as raised:
         datasets.mnist_sample()
     assert why in str(raised.value) and str(tmp_path / 'config.ini') in str(raised.value)

@@ -390,7 +390,7 @@ def test_predictions_that_make_no_sense(digits):
 
     model = vision_model.plain_vision_model(digits_resnet18, 2)
     file = next((digits / 'valid' / '3').iterdir())
-    with pytest.raises(ValueError, match='2 outputs, and the vocabulary 3 classes'):
+    with pytest.raises(ValueError, match='2 outputs, the vocabulary 3 classes'):
         predict.plain_predict(model, file, ['a', 'b', 'c'])
 
 
