@@ -230,7 +230,7 @@ def test_meanings_by_mouse_and_keyboard(shown):
     assert not box.is_visible()
     first.focus()
     assert box.is_visible()
-    for width in (390, 620, 1400):
+    for width in (620, 1024, 1400):
         page.set_viewport_size({'width': width, 'height': 900})
         page.wait_for_function('width => innerWidth === width', arg=width)
         first.hover()
