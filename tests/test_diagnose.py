@@ -235,7 +235,8 @@ def test_torch_and_torchvision_that_do_not_match():
 
 IN_A_WORKER = {
     'a label that training does not have': "shutil.copytree(path/'valid'/'cat', path/'valid'/'Cat')",
-    'images of different sizes': "Image.new('L', (40, 50)).save(path/'train'/'cat'/'wide.png')",
+    # four of them: with the others they fill all batches of four, so none is left out
+    'images of different sizes': "for i in range(4): Image.new('L', (40 + i, 50)).save(path/'train'/'cat'/f'wide{i}.png')",
     'not an image': "(path/'train'/'cat'/'page.png').write_text('<html>not found</html>')",
 }
 
