@@ -212,7 +212,8 @@ def lab(
             for notebook in notebooks_folder().glob('*.ipynb'): shutil.copy(notebook, work)
     say(f'Your notebooks: {where}')
     options = [] if browser else ['--no-browser']
-    raise typer.Exit(subprocess.call([sys.executable, '-m', 'jupyterlab', str(folder), *options]))
+    # -P: a jupyterlab.py in the working folder is not Jupyter
+    raise typer.Exit(subprocess.call([sys.executable, '-P', '-m', 'jupyterlab', str(folder), *options]))
 
 # %% ../nbs/api/91_cli.ipynb #cell-c17
 @app.command('check')
@@ -331,10 +332,11 @@ def bench_tables(
     tricks: bool # try them too
 ) -> tuple: # the summary, a DataFrame; data and machine, in a line
     "Measures, and prints the tables."
-    from easing_fastai.assets.backbone import digits_resnet18
+    from easing_fastai.assets.backbone import digits_resnet18, ready_weights, resnet18, resnet18_file
     from easing_fastai.assets.datasets import mnist_sample
     from easing_fastai.speed.bench import compare_ways, networks, summary, this_machine, try_tricks
     with console.status('Getting the images'): path = mnist_sample()
+    if large and resnet18_file().exists(): ready_weights(resnet18)
     say(title := f'{path.name}; {this_machine()}')
     silence_workers()
     with console.status('Training') as status:

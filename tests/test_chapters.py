@@ -3,7 +3,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from conftest import REAL_HOME, REPO, run_notebook, start, state, with_solutions
+from conftest import REAL_HOME, REPO, resnet18_in, run_notebook, start, state, with_solutions
 from test_colab import PAGES
 from test_notebooks import NOTEBOOKS, ids
 
@@ -28,11 +28,10 @@ def test_a_notebook_of_the_library(path, data, tmp_path):
 @pytest.mark.notebook
 def test_a_chapter_with_resnet18(tmp_path, digits):
     "Random weights in the place and form of ImageNet's: the way that readers with a network go."
-    make = 'from easing_fastai.assets.backbone import resnet18, resnet18_file, torch; ' \
-           'f = resnet18_file(); f.parent.mkdir(parents=True); torch.save(resnet18().state_dict(), f)'
-    assert start('-c', make, TORCH_HOME=str(tmp_path / 'torch')).returncode == 0
+    url = resnet18_in(tmp_path / 'torch' / 'hub' / 'checkpoints')
+    before = f"from torchvision.models import ResNet18_Weights; ResNet18_Weights.DEFAULT.value.url = '{url}'\n"
     path = REPO / 'nbs' / '04_head_and_backbone.ipynb'
-    run_notebook(nbformat.read(path, 4), path.name, tmp_path / 'copy', TORCH_HOME=str(tmp_path / 'torch'))
+    run_notebook(nbformat.read(path, 4), path.name, tmp_path / 'copy', before, TORCH_HOME=str(tmp_path / 'torch'))
 
 
 ACCURACY = """

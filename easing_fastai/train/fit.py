@@ -29,8 +29,8 @@ from fastai.vision.augment import Resize, ResizeMethod, aug_transforms
 from fastai.vision.core import imagenet_stats
 from fastai.vision.data import ImageDataLoaders
 from fastai.vision.learner import create_vision_model, default_split, model_meta, vision_learner
-from ..assets.backbone import backbone, digits_resnet18
-from ..assets.network import AssetError, downloading
+from ..assets.backbone import backbone, digits_resnet18, ready_weights
+from ..assets.network import AssetError
 from ..base.files import FolderError, printable
 from ..base.show import listed
 from ..images.check import ImageCheck
@@ -146,10 +146,10 @@ def learner_for(
     arch              # of `architecture`
 ) -> Learner: # pretrained, its body frozen
     "A learner; raises `FolderError` if the pretrained weights cannot be had."
-    try:
-        with downloading(f'The weights of {arch.__name__} could not be downloaded'):
-            return vision_learner(dls, arch, metrics=accuracy, path=tempfile.gettempdir())
-    except AssetError as e: raise FolderError(f'{e}. Leave --arch away for a network that is on this disk.') from e
+    try: ready_weights(arch)
+    except AssetError as e:
+        raise FolderError(f'{str(e).rstrip(".")}. Leave --arch away for a network that is on this disk.') from e
+    return vision_learner(dls, arch, metrics=accuracy, path=tempfile.gettempdir())
 
 # %% ../../nbs/api/train/71_fit.ipynb #cell-012
 class KeepTable(Callback):

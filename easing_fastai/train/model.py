@@ -26,6 +26,7 @@ from PIL import Image
 from safetensors import SafetensorError
 from torch import nn
 from ..base.files import FolderError, home_relative, printable, whole_folder
+from ..base.formats import image_formats
 from ..base.show import shorten
 from ..images.one_file import fits_ending
 from .fit import architecture
@@ -202,7 +203,7 @@ def checked_image(
     if os.path.exists(file) and not os.path.isfile(file): # reading a pipe might never end
         raise ModelError(f'{where} is no file. Give images, one after the other.')
     try:
-        with Image.open(file) as opened: kind = opened.format
+        with Image.open(file, formats=image_formats()) as opened: kind = opened.format
         image = PILImage.create(file)
     except Image.DecompressionBombError as e:
         raise ModelError(f'{where} is larger than Pillow opens. Make it smaller.') from e
