@@ -159,6 +159,7 @@ def command(*args) -> tuple[int, str]:
 LONG = ['test_training', 'test_in_memory', 'test_unpack', 'test_diagnose', 'test_cli', 'test_package', 'test_browser']
 
 
+@pytest.hookimpl(tryfirst=True) # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]):
     def place(item: pytest.Item) -> tuple:
         name = item.path.stem
