@@ -77,7 +77,7 @@ readme: $(STAMP)
 	$(BIN)/python -c "from easing_fastai.dev.readme import write_readme; write_readme()"
 
 test-real: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m real
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup -m real
 
 prove: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m prove

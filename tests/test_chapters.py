@@ -74,9 +74,3 @@ def test_a_page_on_mnist_sample(path, mnist_home, tmp_path):
 def test_accuracy_on_mnist_sample(mnist_home):
     right = accuracies(3, FASTAI_HOME=mnist_home)
     assert len(right) == 3 and min(right) >= 0.994, right
-
-
-def test_accuracy_on_the_offline_digits(digits):
-    "The median of five seeds; how long a run takes is told in nbs/dev/06_backbone.ipynb."
-    right = sorted(accuracies(5))
-    assert len(right) == 5 and right[2] >= 0.98, right
