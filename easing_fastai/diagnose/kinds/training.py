@@ -8,7 +8,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/diagnose/kinds/training.
 __all__ = ['tensors_with_nan', 'a_learning_rate_that_makes_NaN', 'a_search_for_a_rate_that_finds_none',
            'an_error_without_a_message_in_a_callback', 'all_that_lr_find_suggests_as_a_rate',
            'no_labels_to_compare_with', 'predict_with_many_images', 'an_image_that_was_opened_and_not_read',
-           'an_image_to_predict_that_is_not_there', 'a_Learner_without_training_methods']
+           'an_image_to_predict_that_is_not_there']
 
 # %% ../../../nbs/api/diagnose/kinds/56_training.ipynb #cell-002
 import ast, difflib, os, re
@@ -122,10 +122,3 @@ def an_image_to_predict_that_is_not_there(case, match):
     close = difflib.get_close_matches(file.name, names, n=1) if folder == file.absolute().parent else []
     if not close: return Found(facts, look='Where is the image? No file there has a name like it.')
     return Found(facts, patched(case.statement, 'predict', _0=f'Path({as_code(folder/close[0])})'))
-
-@kind(error='AttributeError', inside='__getattr__', link='callback.schedule',
-      says=r"'\w+' object has no attribute '(fine_tune|fit_one_cycle|lr_find|fit_flat_cos|fit_sgdr)'")
-def a_Learner_without_training_methods(case, match):
-    "Only a part of fastai was imported; `fine_tune`, `fit_one_cycle` and `lr_find` come with another one."
-    facts = {'the Learner has': f'fit, and no {match[1]}: other modules of fastai add that'}
-    return Found(facts, f'from fastai.vision.all import *\n{case.statement}')
