@@ -329,3 +329,29 @@ def test_an_old_line_and_todays(row, names):
         warnings.simplefilter('always')
         run(row.today, names)
     assert not any(re.search('deprecated|renamed', str(w.message)) and 'fastai' in str(w.message) for w in warned)
+
+
+# ---- what people asked in public: the program, a word of the answer, and what the change has to be ----
+
+REPORTS = {  # by where it was reported
+    'fine_tune(lr=)': ('learn.fine_tune(1, lr_max=1e-3)', 'argument', 'learn.fine_tune(1, base_lr=1e-3)'),
+    'fastai#2447': ("cb = SaveModelCallback(monitor='accuracy', mode='max', name='best')", 'fname', ''),
+    'show_batch(rows=)': ('dls.show_batch(rows=3)', 'older', 'dls.show_batch(nrows=3)'),
+    'DatasetType.Test': ('preds, y = learn.get_preds(DatasetType.Test)', 'test_dl', ''),
+    'ds_tfms': ("dls = ImageDataLoaders.from_folder(path, ds_tfms=get_transforms(), size=28)", 'item_tfms', ''),
+    'from fastai.vision': ('from fastai.vision import cnn_learner', 'module', 'from fastai.vision.all import vision_learner'),
+    'fastai#3525': ('import fastai.core', 'module', 'from fastai.vision.all import *'),
+    'fastai#3726': ('from fastai import load_learner', 'module', 'from fastai.vision.all import load_learner'),
+    'fastbook#487': ('import fastbook', 'installed', 'pip install fastbook'),
+    'cv2': ('import cv2', 'package', 'pip install opencv-python'),
+    'fastbook#497': ("learn.fine_tune(1, namedtuple('SuggestedLRs', 'valley')(1e-3))", 'valley', ''),
+    'fastai#2292': ('test = dls.test_dl(files[:5])\nlearn.predict(test)', 'get_preds', 'probabilities, _ = learn.get_preds(dl=test)'),
+}
+
+
+@pytest.mark.parametrize('where', REPORTS)
+def test_what_people_asked(where, names):
+    program, word, change = REPORTS[where]
+    run(LEARN, names)
+    found = failure(program, names)
+    assert len(found.kinds) == 1 and word in str(found) and found.fix == change, found
