@@ -338,7 +338,7 @@ REPORTS = {  # by where it was reported
     'fastai#2447': ("cb = SaveModelCallback(monitor='accuracy', mode='max', name='best')", 'fname', ''),
     'show_batch(rows=)': ('dls.show_batch(rows=3)', 'older', 'dls.show_batch(nrows=3)'),
     'DatasetType.Test': ('preds, y = learn.get_preds(DatasetType.Test)', 'test_dl', ''),
-    'ds_tfms': ("dls = ImageDataLoaders.from_folder(path, ds_tfms=get_transforms(), size=28)", 'item_tfms', ''),
+    'ds_tfms': ('dls = ImageDataLoaders.from_folder(path, ds_tfms=get_transforms(), size=28)', 'item_tfms', ''),
     'from fastai.vision': ('from fastai.vision import cnn_learner', 'module', 'from fastai.vision.all import vision_learner'),
     'fastai#3525': ('import fastai.core', 'module', 'from fastai.vision.all import *'),
     'fastai#3726': ('from fastai import load_learner', 'module', 'from fastai.vision.all import load_learner'),
