@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.easing_fastai
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-real prove lab docs export outputs readme pictures backbone
+.PHONY: help run test test-real prove faults lab docs export outputs readme pictures backbone
 
 help:
 	@echo "make run        run all chapters, get pages of this very run to read"
@@ -23,6 +23,7 @@ help:
 	@echo "make test-real  the chapters on MNIST_SAMPLE"
 	@echo "make pictures   plot the figure of the home page and the social card anew"
 	@echo "make prove      every proof of the rebuilt pages: both backbones, several seeds and batch sizes"
+	@echo "make faults     faults and bad input, each in a process of its own: minutes"
 	@echo "make backbone   train the packaged backbone again (downloads MNIST)"
 
 # ---- the environment: made on first use, again when what it needs changes ----
@@ -81,6 +82,9 @@ test-real: $(STAMP)
 
 prove: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m prove
+
+faults: $(STAMP)
+	$(BIN)/python tests/faults.py
 
 pictures: $(STAMP)
 	$(BIN)/python -c "from easing_fastai.dev.home_figure import write_home_figure; write_home_figure('nbs')"

@@ -55,7 +55,8 @@ def images_in(
     folder: str  # as in `N_IMAGES`
 ) -> list[str]: # paths
     "The images in one folder, in the order of their names."
-    with os.scandir(path/folder) as entries: return sorted(e.path for e in entries if e.name.endswith('.png'))
+    with os.scandir(path/folder) as entries:
+        return sorted(e.path for e in entries if e.name.endswith('.png') and e.is_file())
 
 def files_digest(
     files: list[str] # read one after the other

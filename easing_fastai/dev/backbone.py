@@ -121,7 +121,8 @@ nbs/dev/06_backbone.ipynb; written with these numbers by the same run.
 - **Limits**: it has seen other digits by the writers of MNIST_SAMPLE's validation images. Its augmentation was
   chosen to look like the offline digits, and its recipe was chosen, among others, by how `fine_tune(1)` did on
   both sets of threes and sevens afterwards. It is for this series, and knows nothing of photographs.
-- **License**: the weights Apache-2.0, like the package. MNIST is by Yann LeCun, Corinna Cortes and Christopher Burges.
+- **License**: the weights Apache-2.0, like the package. MNIST is by Yann LeCun, Corinna Cortes and
+  Christopher Burges, under CC BY-SA 3.0.
 """
 
 # %% ../../nbs/dev/06_backbone.ipynb #cell-make

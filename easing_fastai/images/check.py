@@ -76,6 +76,7 @@ def problems_of_names(
     found = {
         'loop': contents.loops,
         'closed folder': contents.closed,
+        'model': contents.models,
         'hidden': contents.hidden,
         'macosx': [name for name in contents.hidden
                    if name.lower().endswith('__macosx') and look_into(path/name).images],

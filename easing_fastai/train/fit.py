@@ -60,6 +60,9 @@ def usable_images(
     files, notes = check.files, []
     where = printable(check.path)
     if not len(files): raise FolderError(f'There are no images in {where}. Give the folder that your images are in.')
+    if check.layout.csv and check.layout.csv.problem:
+        raise FolderError(f'{printable(check.layout.csv.file)} in {where} cannot be read: {check.layout.csv.problem}. '
+                          'Save it anew as CSV in UTF-8, or take it out if it says nothing about these images.')
     if check.layout.kind == 'unknown': raise FolderError(f'In {where} {check.layout.says}.')
     def without(bad, why):
         names = listed([*map(printable, files.file[bad])], most=3)
@@ -79,7 +82,9 @@ def usable_images(
     files = files.assign(label=files.label.map(printable))
     n_train, n_valid = int((~files.is_valid).sum()), int(files.is_valid.sum())
     if files.label.nunique() < 2:
-        raise FolderError(f'Only one class in {where}: {next(iter(files.label), "none")}. A model needs two at least.')
+        closed = [printable(row.where) for row in check.problems if row.kind == 'closed folder']
+        raise FolderError(f'Only one class in {where}: {next(iter(files.label), "none")}. A model needs two at least.'
+                          + (f' These folders may not be opened: {listed(closed)}.' if closed else ''))
     if not n_valid or n_train < 4:
         raise FolderError(f'{n_train} images to train with and {n_valid} to validate with are too few. '
                           'Begin with ten of each class.')
