@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.easing_fastai
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-real prove faults lab docs export outputs readme pictures backbone
+.PHONY: help run test test-real faults prove lab docs look export outputs readme pictures backbone
 
 help:
 	@echo "make run        run all chapters, get pages of this very run to read"
@@ -24,6 +24,7 @@ help:
 	@echo "make pictures   plot the figure of the home page and the social card anew"
 	@echo "make prove      every proof of the rebuilt pages: both backbones, several seeds and batch sizes"
 	@echo "make faults     faults and bad input, each in a process of its own: minutes"
+	@echo "make look       measure a built site: make look DOCS=_docs (needs Chromium)"
 	@echo "make backbone   train the packaged backbone again (downloads MNIST)"
 
 # ---- the environment: made on first use, again when what it needs changes ----
@@ -60,6 +61,10 @@ lab: $(STAMP)
 docs: $(STAMP)
 	@command -v quarto >/dev/null || { echo "The website is built by Quarto, which is not installed. Get it from https://quarto.org/docs/get-started and try again."; exit 1; }
 	PATH="$(abspath $(BIN)):$$PATH" nbdev-docs
+
+DOCS ?= _docs
+look: $(STAMP)
+	$(BIN)/python tests/look.py "$(DOCS)"
 
 # ---- for developers ----
 
