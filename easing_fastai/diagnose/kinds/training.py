@@ -61,7 +61,7 @@ def an_error_without_a_message_in_a_callback(case, match):
     where = f'{type(call.values["self"]).__name__}.{call.function}'
     facts = {'the error itself': type(inner.error).__name__, 'in': where, 'at': statement(call)}
     if 'recorder' in facts['at'] and not hasattr(learner_of(case), 'recorder'): # it was removed
-        return Found(facts, f'{name}.add_cb(Recorder())\n{case.statement}')
+        return Found(facts, look=f'The learner has no recorder any more: `{name}.add_cb(Recorder())` gives it one.')
     return Found(facts, look='That line of the callback: what it asks for was not so.')
 
 @kind(error='TypeError', says="'SuggestedLRs'", link='callback.schedule')
