@@ -99,11 +99,6 @@ class Line:
         yield self
         for child in self.children: yield from child.walk()
 
-    @property
-    def names(self) -> set[str]:
-        "What is below it."
-        return {line.call.name for line in self.walk()} - {self.call.name}
-
 # %% ../../nbs/api/unpack/32_view.ipynb #cell-009a
 def is_helper(
     call: Call # of the tree
@@ -155,7 +150,7 @@ def mark_same(
     "Marks lines that have much the same below them as an earlier line of the same name."
     earlier = {} # name -> what was below each of its lines
     def down(line):
-        names = line.names
+        names = {below.call.name for below in line.walk()} - {line.call.name}
         others = earlier.setdefault(line.call.name, [])
         line.same = len(names) >= 3 and any(len(names & other) >= 0.7*len(names | other) for other in others)
         for child in line.children: down(child)
@@ -260,17 +255,14 @@ def branches(
         yield from branches(child, below + corner, below + bar)
 
 # %% ../../nbs/api/unpack/32_view.ipynb #cell-019
+@dataclass(eq=False, repr=False)
 class Summary(Shown):
     "A tree with its notes, and below it what changed."
+    line: Line         # the top, expanded
+    title: str         # above the tree
+    note: str = ''     # below it
+    changes: list = () # of `Changes`
     columns, right, width = ('call', 'times', 'time', 'share', ''), (1, 2, 3), 110
-
-    def __init__(self,
-        line: Line,     # the top, expanded
-        title: str,     # above the tree
-        note: str = '', # below it
-        changes: list = () # of `Changes`
-    ):
-        self.line, self.title, self.note, self.changes = line, title, note, changes
 
     def rows(self) -> list[tuple]:
         "A row for each line that is shown, and one for an error."
