@@ -72,7 +72,7 @@ export: $(STAMP)
 	$(BIN)/nbdev-export
 	$(BIN)/python -c "from easing_fastai.dev.heads import write_heads; write_heads()"
 	$(BIN)/nbdev-clean
-	$(BIN)/python -c "from easing_fastai.dev.hover import write_hover_json; write_hover_json()"
+	$(BIN)/python -c "from easing_fastai.dev.site import write_hover_json; write_hover_json('nbs/names.json')"
 	$(BIN)/python -c "from easing_fastai.dev.site import write_public_names; write_public_names('nbs/public.json')"
 
 outputs: $(STAMP)
