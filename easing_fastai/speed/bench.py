@@ -7,7 +7,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/speed/bench.html.md"""
 # %% auto #0
 __all__ = ['PARTS', 'WAYS', 'TRICKS', 'Stopwatch', 'profile_epoch', 'hand_over', 'bare_optimizer', 'bare_epochs', 'bare_loop',
            'Run', 'train_once', 'trained', 'compare_ways', 'summary', 'one_step', 'ready_to_step', 'try_tricks',
-           'this_machine', 'networks']
+           'this_machine']
 
 # %% ../../nbs/api/speed/82_bench.ipynb #cell-002
 import gc, os, platform
@@ -39,7 +39,6 @@ from fastai.vision.data import ImageDataLoaders
 from fastai.vision.learner import vision_learner
 from fastcore.basics import patch
 from torch import nn
-from ..assets.backbone import digits_resnet18, resnet18, resnet18_file
 from ..base.pixels import normalised, read_images
 from ..base.show import plural
 from .cheaper_steps import FusedAdam, fewer_calls, memory_reused
@@ -334,10 +333,3 @@ def this_machine() -> str:
     packages = ', '.join(f'{package} {version(package)}' for package in ('torch', 'fastai'))
     return (f'{name}, {plural(os.cpu_count(), "core")}, {plural(torch.get_num_threads(), "thread")}, device {device}; '
             f'{platform.system()}, Python {platform.python_version()}, {packages}')
-
-# %% ../../nbs/api/speed/82_bench.ipynb #cell-032
-def networks(
-    large: bool # ResNet-18, too
-) -> dict[Callable, bool]: # architectures, and whether they are pretrained
-    "What `easing-fastai bench` trains."
-    return {digits_resnet18: True} | ({resnet18: resnet18_file().exists()} if large else {})
