@@ -227,11 +227,11 @@ for _ in range(2): print(subprocess.run([sys.executable, '-m', 'easing_fastai', 
     Case('an unreadable table beside classes', classes_and('labels.csv', rows(b'caf\xe9')), TRAIN, words=('labels.csv', 'encoding=')),
     Case('train is empty', lambda folder: (classes(folder / 'valid'), (folder / 'train').mkdir()), TRAIN, words=('train holds no images',)),
     Case('train has empty classes', lambda folder: (classes(folder / 'test'), (folder / 'train/a').mkdir(parents=True)), TRAIN, words=('train holds no images',)),
-    *(Case(f'a card with {name} {value!r:.20}', field(**{name: value}), ('predict', 'model', 'one.png'), words=('model.json', name))
+    *(Case(f'a card with {name} {value!r:.20}', field(**{name: value}), ('predict', 'model', 'one.png'), words=('model.json', name), quick=False)
       for name, value in (('labels', ['a', 'a']), ('labels', ['a']), ('labels', 'ab'), ('accuracy', '1'), ('accuracy', 2), ('n_train', -1), ('n_valid', 1.5),
                           ('epochs', None), ('seed', 'x'), ('layout', 3), ('weights_sha256', 'x'), ('versions', []), ('versions', {'a': 1}), ('size', True),
                           ('size', 0), ('std', [0, 1, 1]), ('mean', [1, 2]), ('format', True), ('format', 2), ('made_by', 'me'), ('arch', 7), ('resize', 'crop'))),
-    Case('labels that were swapped', field(labels=['b', 'a']), ('predict', 'model', 'one.png'), words=('written with the labels', 'in this order')),
+    Case('labels that were swapped', field(labels=['b', 'a']), ('predict', 'model', 'one.png'), words=('written with the labels', 'in this order'), quick=False),
     *(Case(f'prove_equal of {x}', nothing, PROVE.format(x), 0, words=('refused',)) for x in ('None', '[None]', '[]', '{}', 'object()', '{1, 2}', 'b"1"')),
     *(Case(f'a wrong byte: {name} at {at}', flipped(name, at), MAKE, words=('is damaged',))
       for name, at in (('train/3/*.png', 60), ('valid/7/*.png', 40), ('train/7/*.png', 20), ('labels.csv', 30), ('labels.csv', -3))),

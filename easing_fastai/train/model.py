@@ -192,8 +192,9 @@ def read_card(
     "The card of a model; raises `ModelError` if it isn't one."
     file = folder/'model.json'
     where = printable(home_relative(file))
-    if file.exists() and not file.is_file(): raise ModelError(f'{where} is no file.') # a pipe would be waited for
-    try: values = json.loads(file.read_text(encoding='utf-8'))
+    try:
+        if file.exists() and not file.is_file(): raise ModelError(f'{where} is no file.') # a pipe would be waited for
+        values = json.loads(file.read_text(encoding='utf-8'))
     except (FileNotFoundError, NotADirectoryError) as e: raise ModelError(instead_of_card(folder)) from e
     except OSError as e: raise ModelError(f'{where} cannot be read: {e.strerror}.') from e
     except (ValueError, RecursionError) as e:
