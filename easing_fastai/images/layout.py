@@ -128,7 +128,7 @@ def read_csv(
     with open(file, encoding='utf-8-sig') as f: first = f.readline()
     separator = max(',;\t', key=first.count)
     table = pd.read_csv(file, sep=separator, dtype=str, encoding='utf-8-sig', keep_default_na=False)
-    if not isinstance(table.index, pd.RangeIndex): raise ValueError('a row has more values than the first line has names')
+    if not isinstance(table.index, pd.RangeIndex): raise ValueError('a row has more values than names')
     table = table.map(str.strip, na_action='ignore').replace('', None)
     if table.map(lambda value: '\n' in value, na_action='ignore').eq(True).any(axis=None):
         raise ValueError('a value goes on over several lines, as where a quotation mark is opened and not closed')
