@@ -13,6 +13,7 @@ __all__ = ['FASTAI', 'ISSUES', 'PYTORCH', 'KINDS', 'LOADERS', 'LEARNER', 'BLOCK'
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import update_wrapper
 
 # %% ../../nbs/api/diagnose/52_kind.ipynb #cell-003
 from .patch import call_in, called_name, patched
@@ -67,7 +68,7 @@ def kind(
         name = function.__name__.replace('_', ' ')
         page = link if '://' in link else f'{FASTAI}{link}.html'
         KINDS[name] = Kind(name, function.__doc__, error, says, inside, page, function)
-        return KINDS[name]
+        return update_wrapper(KINDS[name], function) # documented under its name, with its docstring
     return enter
 
 # %% ../../nbs/api/diagnose/52_kind.ipynb #cell-009
