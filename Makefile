@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.easing_fastai
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-real prove lab docs export outputs readme pictures backbone
+.PHONY: help run test test-real faults prove lab docs look export outputs readme pictures backbone
 
 help:
 	@echo "make run        run all chapters, get pages of this very run to read"
@@ -23,6 +23,8 @@ help:
 	@echo "make test-real  the chapters on MNIST_SAMPLE"
 	@echo "make pictures   plot the figure of the home page and the social card anew"
 	@echo "make prove      every proof of the rebuilt pages: both backbones, several seeds and batch sizes"
+	@echo "make faults     faults and bad input, each in a process of its own: minutes"
+	@echo "make look       measure a built site: make look DOCS=_docs (needs Chromium)"
 	@echo "make backbone   train the packaged backbone again (downloads MNIST)"
 
 # ---- the environment: made on first use, again when what it needs changes ----
@@ -60,13 +62,17 @@ docs: $(STAMP)
 	@command -v quarto >/dev/null || { echo "The website is built by Quarto, which is not installed. Get it from https://quarto.org/docs/get-started and try again."; exit 1; }
 	PATH="$(abspath $(BIN)):$$PATH" nbdev-docs
 
+DOCS ?= _docs
+look: $(STAMP)
+	$(BIN)/python tests/look.py "$(DOCS)"
+
 # ---- for developers ----
 
 export: $(STAMP)
 	$(BIN)/nbdev-export
 	$(BIN)/python -c "from easing_fastai.dev.heads import write_heads; write_heads()"
 	$(BIN)/nbdev-clean
-	$(BIN)/python -c "from easing_fastai.dev.hover import write_hover_json; write_hover_json()"
+	$(BIN)/python -c "from easing_fastai.dev.site import write_hover_json; write_hover_json('nbs/names.json')"
 	$(BIN)/python -c "from easing_fastai.dev.site import write_public_names; write_public_names('nbs/public.json')"
 
 outputs: $(STAMP)
@@ -77,10 +83,13 @@ readme: $(STAMP)
 	$(BIN)/python -c "from easing_fastai.dev.readme import write_readme; write_readme()"
 
 test-real: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m real
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup -m real
 
 prove: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m prove
+
+faults: $(STAMP)
+	$(BIN)/python tests/faults.py
 
 pictures: $(STAMP)
 	$(BIN)/python -c "from easing_fastai.dev.home_figure import write_home_figure; write_home_figure('nbs')"

@@ -7,10 +7,10 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/cli.html.md"""
 # %% auto #0
 __all__ = ['app', 'console', 'ELSEWHERE', 'say', 'complain', 'fail', 'explained', 'need', 'print_rows', 'bars', 'doctor',
            'download', 'chosen_chapters', 'show_runs', 'run', 'lab', 'check_folder', 'train_on_folder', 'predict',
-           'silence_workers', 'print_frame', 'bench', 'bench_tables', 'main']
+           'silence_workers', 'print_frame', 'bench', 'bench_tables', 'prepare', 'main']
 
 # %% ../nbs/api/91_cli.ipynb #cell-003
-import os, shutil, subprocess, sys, time, warnings
+import os, shutil, signal, subprocess, sys, tempfile, threading, time, warnings
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -21,10 +21,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.text import Text
-from .base.files import home_relative, printable, whole_file, whole_folder
+from .base.files import expanded, home_relative, is_model, printable, whole_file, whole_folder
 
 # %% ../nbs/api/91_cli.ipynb #cell-005
-app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None,
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
                   help='fastai, unpacked: check this machine, run the chapters, train on images of your own.')
 console = Console()
 ELSEWHERE = 'Choose another place with --out.'
@@ -172,7 +172,7 @@ def run(
     import nbformat
     from easing_fastai.dev.run import run_chapter, write_pages
     paths, runs = chosen_chapters(chapter or []), []
-    folder, setup = out.expanduser()/time.strftime('%Y-%m-%d_%H-%M-%S'), time.strftime('Run on %d %B %Y, %H:%M')
+    folder, setup = expanded(out)/time.strftime('%Y-%m-%d_%H-%M-%S'), time.strftime('Run on %d %B %Y, %H:%M')
     index = folder/'index.html'
     def left(): return f'The chapters that were done: {index}' if index.exists() else ''
     with explained(f'The pages could not be written to {folder}', ELSEWHERE, left):
@@ -185,6 +185,8 @@ def run(
                     def on_cell(number, task=task): progress.update(task, completed=number)
                     runs.append(run_chapter(path, folder, on_cell))
                     progress.update(task, completed=n_cells)
+                    if not console.is_terminal: # no bar is seen there
+                        say(f'{path.stem}: {runs[-1].error or runs[-1].key_result}, {runs[-1].seconds:.0f} s')
         finally: write_pages(runs, folder, setup) # also of the chapters before one that could not be run
     show_runs(runs)
     say(f'To read: {index}')
@@ -200,7 +202,7 @@ def lab(
     "Copy the notebooks to a folder and open JupyterLab there."
     need('jupyterlab', 'ipykernel')
     from easing_fastai.dev.run import notebooks_folder
-    folder = folder.expanduser().absolute()
+    folder = expanded(folder).absolute()
     where = home_relative(folder)
     with explained(f'The notebooks could not be copied to {where}', 'Choose another folder.'):
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -212,7 +214,8 @@ def lab(
             for notebook in notebooks_folder().glob('*.ipynb'): shutil.copy(notebook, work)
     say(f'Your notebooks: {where}')
     options = [] if browser else ['--no-browser']
-    raise typer.Exit(subprocess.call([sys.executable, '-m', 'jupyterlab', str(folder), *options]))
+    # -P: a jupyterlab.py in the working folder is not Jupyter
+    raise typer.Exit(subprocess.call([sys.executable, '-P', '-m', 'jupyterlab', str(folder), *options]))
 
 # %% ../nbs/api/91_cli.ipynb #cell-c17
 @app.command('check')
@@ -245,9 +248,10 @@ def train_on_folder(
     from easing_fastai.chapters.environment import best_device
     from easing_fastai.train.report import result_line
     from easing_fastai.train.train import train
-    out = out.expanduser()
+    os.environ['MPLBACKEND'] = 'agg' # nothing is shown; whatever was set may not be there
+    out = expanded(out)
     where = printable(home_relative(out))
-    def left(): return f'The model in {where} is whole.' if os.path.exists(out/'model.json') else 'Nothing was written.'
+    def left(): return f'The model in {where} is whole.' if is_model(out) else 'Nothing was written.'
     def on_progress(what, done, total): progress.update(tasks[what], completed=done, total=total, visible=True)
     best_device() # where fastai would choose one that does not work, this sets it right
     with explained(f'The model could not be written to {where}', ELSEWHERE, left), bars() as progress:
@@ -308,7 +312,8 @@ def bench(
     out: Annotated[Path, typer.Option(help='The bar chart to write, a PNG.')] = Path('easing-fastai-bench.png'),
 ):
     "Compare the seconds and the accuracy of ways to train."
-    out = out.expanduser()
+    os.environ['MPLBACKEND'] = 'agg' # as for `train`
+    out = expanded(out)
     if os.path.isdir(out): fail(f'{out} is a folder.', ELSEWHERE)
     if out.suffix.lower() != '.png':
         fail(f'The bar chart is a PNG, so name it so: --out {out.with_suffix(".png")}', code=2)
@@ -331,15 +336,18 @@ def bench_tables(
     tricks: bool # try them too
 ) -> tuple: # the summary, a DataFrame; data and machine, in a line
     "Measures, and prints the tables."
-    from easing_fastai.assets.backbone import digits_resnet18
+    from easing_fastai.assets.backbone import digits_resnet18, ready_weights, resnet18, resnet18_file
     from easing_fastai.assets.datasets import mnist_sample
-    from easing_fastai.speed.bench import compare_ways, networks, summary, this_machine, try_tricks
+    from easing_fastai.speed.bench import compare_ways, summary, this_machine, try_tricks
     with console.status('Getting the images'): path = mnist_sample()
+    networks = {digits_resnet18: True} # and whether it is pretrained: that makes no difference to the time
+    if large: networks[resnet18] = resnet18_file().exists()
+    if networks.get(resnet18): ready_weights(resnet18)
     say(title := f'{path.name}; {this_machine()}')
     silence_workers()
     with console.status('Training') as status:
         def on_run(run): status.update(f'Training: {run.network}, seed {run.seed}, {run.way} took {run.seconds:.1f} s')
-        table = summary(compare_ways(path, networks(large), epochs, repeats, on_run=on_run))
+        table = summary(compare_ways(path, networks, epochs, repeats, on_run=on_run))
     for network, rows in table.groupby('network', sort=False):
         heading = f'{network}, fine_tune({epochs}), reading included; medians of {repeats}'
         print_frame(rows.drop(columns='network'), heading)
@@ -350,8 +358,27 @@ def bench_tables(
     return table, title
 
 # %% ../nbs/api/91_cli.ipynb #cell-022
-def main():
-    "The command `easing-fastai`."
+def prepare():
+    "Before anything else: what may be wrong with the place that a command is started in."
     # from importing fastai; nobody can repair it here
     warnings.filterwarnings('ignore', message='`torch.jit.script` is deprecated')
-    app()
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        if hasattr(stream, 'reconfigure'): stream.reconfigure(errors='replace') # ✓ has no place in a file of cp1252
+    if hasattr(signal, 'SIGTERM') and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143)) # as a shell counts it; unfinished files are removed
+    for what, ask in {'working folder': os.getcwd, 'temporary folder': tempfile.gettempdir}.items():
+        try: ask()
+        except OSError as e: fail(f'There is no {what}: {e.strerror}. Go to another folder, or set TMPDIR to one.')
+
+def main():
+    "The command `easing-fastai`."
+    try:
+        prepare()
+        app()
+    except typer.Exit as e: sys.exit(e.exit_code)
+    except Exception as e:
+        is_ours = type(e).__module__.startswith('easing_fastai.')
+        if not is_ours and not isinstance(e, OSError): raise
+        where = f' ({printable(e.filename)})' if getattr(e, 'filename', None) else ''
+        complain(str(e) if is_ours else f'{e.strerror or e}{where}.')
+        sys.exit(1)

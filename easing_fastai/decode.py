@@ -6,9 +6,8 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/decode.html.md"""
 
 # %% auto #0
 __all__ = ['PIECE', 'LONGEST', 'Entry', 'read_entry', 'Dictionary', 'dictionary', 'Piece', 'look_up_piece', 'pieces_of',
-           'methods_of', 'callables', 'signature_of', 'uses', 'rank', 'takers_of', 'as_default', 'as_call', 'Decoded',
-           'spellings', 'comments_of', 'label_of', 'DecodedCallable', 'check_name', 'find_entry', 'decode',
-           'hover_texts']
+           'methods_of', 'callables', 'signature_of', 'uses', 'rank', 'as_default', 'as_call', 'Decoded', 'spellings',
+           'comments_of', 'label_of', 'DecodedCallable', 'check_name', 'find_entry', 'decode', 'hover_texts']
 
 # %% ../nbs/api/40_decode.ipynb #cell-002
 import difflib, inspect, re, reprlib
@@ -161,12 +160,6 @@ def rank(
     places = [known[piece].place if piece in known else len(known) for piece in label.split('.')]
     return max(places), len(places), label
 
-def takers_of(
-    name: str # of a parameter
-) -> list[str]: # labels of callables, the best known first
-    "The callables that take a parameter."
-    return sorted(uses()[0].get(name, {}), key=rank)
-
 # %% ../nbs/api/40_decode.ipynb #cell-023
 def as_default(
     parameter: inspect.Parameter
@@ -224,7 +217,7 @@ class Decoded(Shown):
     @property
     def used_by(self) -> list[str]:
         "The callables of the installed fastai that take a parameter of this name, the best known first."
-        return takers_of(self.name)
+        return sorted(uses()[0].get(self.name, {}), key=rank)
 
     @property
     def example(self) -> str:

@@ -110,14 +110,17 @@ def copy_repo(folder: Path) -> Path:
     return shutil.copytree(REPO, folder, symlinks=True, ignore=skip)
 
 
-def run_notebook(nb: nbformat.NotebookNode, name: str, folder: Path, **env: str):
-    "Executes a notebook as `nbdev-test` does, alone in a folder; it has to come to its end, and to leave nothing there."
+def run_notebook(nb: nbformat.NotebookNode, name: str, folder: Path, first: str = '', **env: str):
+    """Executes a notebook as `nbdev-test` does, alone in a folder; it has to come to its end, and to leave nothing there.
+
+    `first` is code that is run before it, in the same process.
+    """
     path = folder / 'nbs' / name
     path.parent.mkdir(parents=True)
     shutil.copy(REPO / 'pyproject.toml', folder)
     nbformat.write(nb, path)
     before = state(folder)
-    done = start('-c', 'import sys; from nbdev.test import nbdev_test; nbdev_test(sys.argv[1], n_workers=0)', str(path), cwd=folder, **env)
+    done = start('-c', first + 'import sys; from nbdev.test import nbdev_test; nbdev_test(sys.argv[1], n_workers=0)', str(path), cwd=folder, **env)
     assert done.returncode == 0, done.stderr[-6000:]
     assert state(folder) == before, 'it has left something in its folder'
 
@@ -156,6 +159,7 @@ def command(*args) -> tuple[int, str]:
 LONG = ['test_training', 'test_in_memory', 'test_unpack', 'test_diagnose', 'test_cli', 'test_package', 'test_browser']
 
 
+@pytest.hookimpl(tryfirst=True) # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]):
     def place(item: pytest.Item) -> tuple:
         name = item.path.stem
@@ -188,6 +192,17 @@ def browser():
         browser = driver.chromium.launch(executable_path=CHROMIUM)
         yield browser
         browser.close()
+
+
+def resnet18_in(folder: Path) -> str:
+    "Random weights of ResNet-18 in a folder; the address under which torchvision would look for them there."
+    import torch
+    from torchvision.models import resnet18
+
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.save(resnet18().state_dict(), folder / 'new.pth')
+    digest = hashlib.sha256((folder / 'new.pth').read_bytes()).hexdigest()[:8]
+    return f"https://example.org/{(folder / 'new.pth').rename(folder / f'resnet18-{digest}.pth').name}"
 
 
 @pytest.fixture(scope='session')

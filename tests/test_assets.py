@@ -1,6 +1,8 @@
 "Data and weights without a network, from servers that misbehave, from damaged folders, and by two processes at once."
+import hashlib
 import http.server
 import os
+import pickle
 import signal
 import socket
 import subprocess
@@ -11,12 +13,16 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import REPO, start
+import torchvision
+from conftest import REPO, resnet18_in, start
 from fastai.data.external import fastai_cfg
+from PIL import Image
 from easing_fastai.assets import backbone as backbones
 from easing_fastai.assets import datasets, network
 from easing_fastai.assets.machine import backbone_finding, data_finding
 from easing_fastai.assets.network import AssetError
+from easing_fastai.base.files import FolderError
+from easing_fastai.train.fit import learner_for
 
 FEW = {'train/3': 2, 'train/7': 2, 'valid/3': 1, 'valid/7': 1}
 
@@ -26,6 +32,7 @@ def data(tmp_path, monkeypatch) -> Path:
     "An empty data folder; MNIST_SAMPLE counts as whole with six images; the network is allowed."
     monkeypatch.setattr(datasets, 'data_folder', lambda: tmp_path)
     monkeypatch.setitem(datasets.N_IMAGES, 'mnist_sample', FEW)
+    monkeypatch.delitem(datasets.PIXELS_DIGEST, 'mnist_sample')
     monkeypatch.setattr(network, 'TIMEOUT', 1)
     monkeypatch.setenv('EASING_FASTAI_OFFLINE', '0')
     return tmp_path
@@ -36,8 +43,9 @@ def archive(folder: Path, counts: dict = FEW) -> bytes:
     for name, n in counts.items():
         (folder / 'mnist_sample' / name).mkdir(parents=True)
         for i in range(n):
-            (folder / 'mnist_sample' / name / f'{i}.png').write_bytes(b'an image' + datasets.PNG_END)
-    (folder / 'mnist_sample' / 'labels.csv').write_text('name,label\n' + 'an image,0\n' * sum(counts.values()))
+            Image.new('L', (28, 28), i).save(folder / 'mnist_sample' / name / f'{i}.png')
+    rows = [f'{name}/{i}.png,{int(name[-1] == "7")}\n' for name, n in counts.items() for i in range(n)]
+    (folder / 'mnist_sample' / 'labels.csv').write_text('name,label\n' + ''.join(rows))
     with tarfile.open(folder / 'a.tgz', 'w:gz') as tar:
         tar.add(folder / 'mnist_sample', 'mnist_sample')
     return (folder / 'a.tgz').read_bytes()
@@ -140,7 +148,9 @@ def test_a_changed_file_at_the_real_address_is_refused(data, server, monkeypatch
 def test_a_damaged_folder_is_noticed_and_kept(data):
     path = datasets.make_digits_sample(data / 'digits_sample')
     victim = next((path / 'train' / '7').iterdir())
-    for harm in (lambda: victim.write_bytes(victim.read_bytes()[:50]), lambda: victim.write_bytes(b''), victim.unlink):
+    whole = victim.read_bytes()
+    for harm in (lambda: victim.write_bytes(whole[:50]), lambda: victim.write_bytes(b''),
+                 lambda: victim.write_bytes(whole[:60] + bytes([whole[60] ^ 1]) + whole[61:]), victim.unlink):
         harm()
         with pytest.raises(AssetError, match='train/7 holds'):
             datasets.mnist_sample()
@@ -151,8 +161,35 @@ def test_a_damaged_folder_is_noticed_and_kept(data):
 def test_labels_that_are_cut_off(data, n_bytes):
     labels = datasets.make_digits_sample(data / 'digits_sample') / 'labels.csv'
     labels.write_bytes(labels.read_bytes()[:n_bytes])
-    with pytest.raises(AssetError, match='labels.csv names . of 2,385 images'):
+    with pytest.raises(AssetError, match='labels.csv (names . of 2,385 images|is no table|and the folders)'):
         datasets.mnist_sample()
+
+
+def test_labels_that_are_swapped(data):
+    labels = datasets.make_digits_sample(data / 'digits_sample') / 'labels.csv'
+    labels.write_text(labels.read_text().replace(',0', ',2').replace(',1', ',0').replace(',2', ',1'))
+    with pytest.raises(AssetError, match='labels.csv and the folders do not agree'):
+        datasets.mnist_sample()
+
+
+def test_another_image_in_a_known_data_set(data, monkeypatch, tmp_path_factory):
+    source = tmp_path_factory.mktemp('source')
+    archive(source)
+    (source / 'mnist_sample').rename(path := data / 'mnist_sample')
+    images = [file for folder in FEW for file in datasets.images_in(path, folder)]
+    monkeypatch.setitem(datasets.PIXELS_DIGEST, 'mnist_sample', datasets.pixels_digest(images))
+    Image.open(images[0]).save(images[0], compress_level=0)  # other bytes, the same pixels
+    assert datasets.damage(path) is None
+    Image.new('L', (28, 28), 99).save(images[0])
+    assert datasets.damage(path) == 'its images are not those of mnist_sample'
+
+
+def test_a_python_that_cannot_unpack_safely(data, server, monkeypatch, tmp_path_factory):
+    server.answer = archive(tmp_path_factory.mktemp('source'))
+    monkeypatch.delattr(tarfile, 'data_filter')
+    with pytest.raises(AssetError, match='3.11.4'):
+        datasets.download_mnist_sample(server.url)
+    assert list(data.iterdir()) == []
 
 
 def test_real_data_goes_before_digits(data, tmp_path_factory):
@@ -237,22 +274,37 @@ def torch_home(tmp_path, monkeypatch) -> Path:
     backbones.why_not_resnet18.cache_clear()
 
 
-def test_resnet18_where_its_weights_are(torch_home):
-    file = backbones.resnet18_file()
-    file.parent.mkdir(parents=True)
-    backbones.torch.save(backbones.resnet18().state_dict(), file)
+def test_resnet18_where_its_weights_are(torch_home, monkeypatch):
+    url = resnet18_in(torch_home / 'checkpoints')
+    monkeypatch.setattr(backbones.get_model_weights('resnet18').DEFAULT.value, 'url', url)
     assert backbones.backbone() is backbones.resnet18
 
 
-def test_damaged_weights_are_noticed_and_kept(torch_home):
+class Program:
+    "A pickle of it creates a file when it is loaded."
+
+    def __init__(self, file: Path):
+        self.file = file
+
+    def __reduce__(self):
+        return open, (str(self.file), 'w')
+
+
+@pytest.mark.parametrize('digest', ['f37072fd', None])
+def test_a_program_in_place_of_weights_is_never_run(torch_home, tmp_path, monkeypatch, digest):
+    content = pickle.dumps(Program(tmp_path / 'it_ran'), protocol=2)
+    url = f'https://example.org/resnet18-{digest or hashlib.sha256(content).hexdigest()[:8]}.pth'
+    monkeypatch.setattr(backbones.get_model_weights('resnet18').DEFAULT.value, 'url', url)
     file = backbones.resnet18_file()
     file.parent.mkdir(parents=True)
-    file.write_bytes(b'half a file')
-    with pytest.raises(AssetError, match='are damaged. Remove that file'):
-        backbones.backbone()
+    file.write_bytes(content)
+    uses = [backbones.backbone, backbones.download_resnet18, lambda: learner_for(None, backbones.resnet18)]
+    for use in uses:
+        with pytest.raises((AssetError, FolderError), match='Nothing in it was run. Remove that file'):
+            use()
     row = backbone_finding()
     assert (row.what, row.verdict) == ('backbone', 'wrong') and 'Remove that file' in row.to_do
-    assert file.read_bytes() == b'half a file'
+    assert file.read_bytes() == content and not (tmp_path / 'it_ran').exists()
 
 
 @pytest.mark.parametrize('answer, said', [(hang, 'no answer within'), (b'other weights', 'did not arrive whole'), (404, 'error 404')])
@@ -260,10 +312,14 @@ def test_weights_that_do_not_come(torch_home, server, monkeypatch, answer, said)
     monkeypatch.setenv('EASING_FASTAI_OFFLINE', '0')
     monkeypatch.setattr(network, 'TIMEOUT', 1)
     server.answer, url = answer, server.url.replace('mnist_sample.tgz', 'resnet18-f37072fd.pth')
-    weights = type('Weights', (), {'url': url, 'get_state_dict': lambda self, **kwargs:
-                   backbones.torch.hub.load_state_dict_from_url(url, **kwargs)})()
-    monkeypatch.setattr(backbones, 'ResNet18_Weights', type('W', (), {'DEFAULT': weights}))
+    monkeypatch.setattr(backbones.get_model_weights('resnet18').DEFAULT.value, 'url', url)
     with pytest.raises(AssetError, match=said):
         backbones.download_resnet18()
     assert not list(torch_home.rglob('*.pth*')) and socket.getdefaulttimeout() is None
     assert backbones.backbone() is backbones.digits_resnet18
+
+
+def test_offline_is_no_network_for_any_weights(torch_home):
+    for arch in (backbones.resnet18, torchvision.models.squeezenet1_0):
+        with pytest.raises(AssetError, match='EASING_FASTAI_OFFLINE'):
+            backbones.ready_weights(arch)

@@ -45,7 +45,7 @@ def test_download_says_what_it_could_not_get():
     done = easing_fastai('download', HTTP_PROXY='http://127.0.0.1:9', HTTPS_PROXY='http://127.0.0.1:9',
                          http_proxy='http://127.0.0.1:9', https_proxy='http://127.0.0.1:9', COLUMNS='300')
     assert done.returncode == 1 and 'Traceback' not in done.stderr
-    assert 'MNIST_SAMPLE could not be downloaded' in done.stderr and 'The ResNet-18 weights could not be downloaded' in done.stderr
+    assert 'MNIST_SAMPLE could not be downloaded' in done.stderr and 'The weights of resnet18, resnet18-f37072fd.pth, could not be downloaded' in done.stderr
 
 
 def test_download_with_everything_there(tmp_path):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import REPO, cold_start
 
-from easing_fastai.decode import callables, decode, dictionary, hover_texts, pieces_of, signature_of, takers_of, uses
+from easing_fastai.decode import callables, decode, dictionary, hover_texts, pieces_of, signature_of, uses
 
 NAMES = dictionary().names
 ENTRIES = [*NAMES.items(), *dictionary().concepts.items()]
@@ -96,7 +96,7 @@ def test_other_meanings_belong_to_callables_that_take_the_name():
     for name, entry in NAMES.items():
         patterns = [pattern for sense in entry.senses for pattern in re.split(r',\s*', sense)]
         for pattern in patterns:
-            assert any(fnmatchcase(label, pattern) for label in takers_of(name) + silent), f'{name}: in {pattern}'
+            assert any(fnmatchcase(label, pattern) for label in decode(name).used_by + silent), f'{name}: in {pattern}'
 
 
 def calls_in(example: str):

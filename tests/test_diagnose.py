@@ -33,7 +33,7 @@ PAGES = sorted((REPO / 'nbs' / 'api' / 'diagnose' / 'kinds').glob('*.ipynb'))
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.stem)
 def test_a_page_of_the_catalogue_as_a_reader(page, tmp_path):
     "Each error in one cell, diagnose() in the next: one kind alone recognises it, and each kind of the page is met."
-    done = start(str(Path(__file__).parent / 'read_a_page.py'), str(page), cwd=tmp_path)
+    done = start('-m', 'read_a_page', str(page), cwd=tmp_path, PYTHONPATH=os.pathsep.join([str(REPO), str(REPO / 'tests')]))
     assert done.returncode == 0, done.stderr[-6000:]
 
 
@@ -258,7 +258,7 @@ def test_what_is_not_known_is_not_guessed(names):
                  'F.cross_entropy(torch.ones(2, 2), torch.tensor([0, 5]))', 'F.cross_entropy(torch.ones(2, 2), torch.ones(2))', 'F.mse_loss(torch.ones(3), torch.ones(4))',
                  'F.binary_cross_entropy_with_logits(torch.ones(3, 2), torch.ones(3))', 'F.conv2d(torch.ones(1, 1, 2, 2), torch.ones(1, 1, 3, 3))',
                  'nn.BatchNorm1d(3)(torch.ones(1, 3))', 'torch.ones(3) + torch.ones(4)', "def save(e): raise e\nL(PermissionError('Permission denied')).map(save)",
-                 'learn = 3\nlearn.fit(1)', 'not_defined_anywhere', "sorted([1, 'a'])", "'a'/2", "json.loads('{')", "assert False, 'no'"):
+                 'learn = 3\nlearn.fit(1)', "sorted([1, 'a'])", "'a'/2", "json.loads('{')", "assert False, 'no'"):
         found = failure(code, names)
         assert found.kind is None, (code, found)
         assert 'Not known here' in str(found) and any(code.splitlines()[-1] in line for _, line in found.lines) and not found.fix
@@ -329,3 +329,29 @@ def test_an_old_line_and_todays(row, names):
         warnings.simplefilter('always')
         run(row.today, names)
     assert not any(re.search('deprecated|renamed', str(w.message)) and 'fastai' in str(w.message) for w in warned)
+
+
+# ---- what people asked in public: the program, a word of the answer, and what the change has to be ----
+
+REPORTS = {  # by where it was reported
+    'fine_tune(lr=)': ('learn.fine_tune(1, lr_max=1e-3)', 'argument', 'learn.fine_tune(1, base_lr=1e-3)'),
+    'fastai#2447': ("cb = SaveModelCallback(monitor='accuracy', mode='max', name='best')", 'fname', ''),
+    'show_batch(rows=)': ('dls.show_batch(rows=3)', 'older', 'dls.show_batch(nrows=3)'),
+    'DatasetType.Test': ('preds, y = learn.get_preds(DatasetType.Test)', 'test_dl', ''),
+    'ds_tfms': ('dls = ImageDataLoaders.from_folder(path, ds_tfms=get_transforms(), size=28)', 'item_tfms', ''),
+    'from fastai.vision': ('from fastai.vision import cnn_learner', 'module', 'from fastai.vision.all import vision_learner'),
+    'fastai#3525': ('import fastai.core', 'module', 'from fastai.vision.all import *'),
+    'fastai#3726': ('from fastai import load_learner', 'module', 'from fastai.vision.all import load_learner'),
+    'fastbook#487': ('import fastbook', 'installed', 'pip install fastbook'),
+    'cv2': ('import cv2', 'package', 'pip install opencv-python'),
+    'fastbook#497': ("learn.fine_tune(1, namedtuple('SuggestedLRs', 'valley')(1e-3))", 'valley', ''),
+    'fastai#2292': ('test = dls.test_dl(files[:5])\nlearn.predict(test)', 'get_preds', 'probabilities, _ = learn.get_preds(dl=test)'),
+}
+
+
+@pytest.mark.parametrize('where', REPORTS)
+def test_what_people_asked(where, names):
+    program, word, change = REPORTS[where]
+    run(LEARN, names)
+    found = failure(program, names)
+    assert len(found.kinds) == 1 and word in str(found) and found.fix == change, found

@@ -130,3 +130,8 @@ def test_what_is_imported_gets_installed():
             names = {name.lower().replace('_', '-') for name in distributions[package]}
             found = lab if file.parent.name == 'dev' or package in NEEDS_LAB else always
             assert names & found, f'{file.name}: nothing installs {package}'
+
+
+def test_each_file_is_run_by_one_process(request):
+    "Else two processes prepare what a file needs, and `make test` takes twice as long."
+    assert 'PYTEST_XDIST_WORKER' not in os.environ or request.node.nodeid.endswith('@test_package')

@@ -19,7 +19,8 @@ def test_what_a_module_imports(path):
         if isinstance(node, ast.Import):
             assert all(name.name.split('.')[0] in allowed for name in node.names), ast.unparse(node)
         if isinstance(node, ast.ImportFrom): # level 1: from another module of this room
-            assert node.level == 1 or (node.level == 0 and node.module.split('.')[0] in allowed), ast.unparse(node)
+            here = node.level == 1 or node.module == 'base.formats' # which imports Pillow and nothing else
+            assert here or (node.level == 0 and node.module.split('.')[0] in allowed), ast.unparse(node)
 
 
 WITHOUT_FASTAI = """
@@ -110,6 +111,6 @@ print('proven on', torch_core.default_device())
     ('03b_plain_learner', 'few_digits'), ('04b_plain_vision_model', 'few_digits'), ('05b_plain_fine_tune', 'few_digits'),
     *(pytest.param(page, 'digits', marks=pytest.mark.prove) for page in ('02b_plain_dataloaders', '02c_plain_augmentation', '06b_plain_predict'))])
 def test_the_proofs_are_on_the_cpu_wherever_fastai_would_compute(page, data, request):
-    "A page's cells, up to its last proof."
+    "A page's cells, up to its last proof; one that does not hold is an error."
     done = cold_start('-c', OTHER_DEVICE, str(REPO / 'nbs' / f'{page}.ipynb'), str(request.getfixturevalue(data)))
-    assert done.stdout.endswith('proven on cpu\n') and 'equal to the last bit' in done.stdout, done.stderr[-3000:]
+    assert done.stdout.endswith('proven on cpu\n'), done.stderr[-3000:]

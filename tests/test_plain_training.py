@@ -187,14 +187,12 @@ def test_a_loss_that_is_not_a_number_proves_nothing():
 
 def random_resnet18(home: Path):
     "torchvision's resnet18 with random weights where ImageNet's would lie."
-    from torchvision.models import resnet18
-
-    from easing_fastai.assets.backbone import resnet18_file
+    from conftest import resnet18_in
+    from torchvision.models import ResNet18_Weights, resnet18
 
     torch.hub.set_dir(str(home / 'hub'))
-    resnet18_file().parent.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(7)
-    torch.save(resnet18().state_dict(), resnet18_file())
+    ResNet18_Weights.DEFAULT.value.url = resnet18_in(home / 'hub' / 'checkpoints')
     return resnet18
 
 
@@ -202,9 +200,13 @@ def random_resnet18(home: Path):
 def archs(tmp_path_factory):
     from easing_fastai.assets.backbone import digits_resnet18
 
-    before = torch.hub.get_dir()
+    from torchvision.models import ResNet18_Weights
+
+    weights = ResNet18_Weights.DEFAULT.value
+    before, url = torch.hub.get_dir(), weights.url
     yield {'digits_resnet18': digits_resnet18, 'resnet18': random_resnet18(tmp_path_factory.mktemp('torch'))}
     torch.hub.set_dir(before)
+    weights.url = url
 
 
 @pytest.mark.prove

@@ -8,7 +8,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/assets/network.html.md""
 __all__ = ['TIMEOUT', 'AssetError', 'is_offline', 'reason', 'downloading']
 
 # %% ../../nbs/api/assets/19_network.ipynb #cell-002
-import os, socket
+import http.client, os, socket
 from contextlib import contextmanager
 
 # %% ../../nbs/api/assets/19_network.ipynb #cell-004
@@ -42,5 +42,6 @@ def downloading(
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(TIMEOUT)
     try: yield
-    except OSError as e: raise AssetError(f'{failed}: {reason(e)}') from e
+    except (OSError, http.client.HTTPException, ValueError) as e: # the last for a proxy that is no address
+        raise AssetError(f'{failed}: {reason(e)}') from e
     finally: socket.setdefaulttimeout(before)

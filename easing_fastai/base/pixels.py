@@ -15,13 +15,14 @@ import numpy as np
 import torch
 from fastai.vision.core import imagenet_stats
 from PIL import Image
+from .formats import image_formats
 
 # %% ../../nbs/api/base/04_pixels.ipynb #cell-005
 def opened(
     file: str|Path
 ) -> Image.Image: # decoded; its file is closed again
     "The image in a file."
-    image = Image.open(file)
+    image = Image.open(file, formats=image_formats())
     image.load()
     return image
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 # %% ../../nbs/dev/07_home_figure.ipynb #cell-003
 import matplotlib.pyplot as plt
-from PIL import Image
+from PIL import Image, ImageOps
 from ..assets.datasets import mnist_sample
 from ..experiments.unfolding import unfold
 from ..figures.home import plot_unfolding
@@ -28,10 +28,8 @@ def as_small_png(
     fig.savefig(content, dpi=180, facecolor='white')
     image = Image.open(content).convert('RGB')
     if size:
-        image.thumbnail((size[0] - 60, size[1] - 60), Image.Resampling.LANCZOS)
-        card = Image.new('RGB', size, 'white')
-        card.paste(image, ((size[0] - image.width)//2, (size[1] - image.height)//2))
-        image = card
+        image = ImageOps.pad(image, (size[0] - 60, size[1] - 60), Image.Resampling.LANCZOS, 'white')
+        image = ImageOps.expand(image, 30, 'white')
     small = io.BytesIO()
     image.quantize(64).save(small, 'PNG', optimize=True)
     return small.getvalue()

@@ -19,10 +19,10 @@ from .kind import KINDS, Found
 from .patch import objection, with_imports
 from .traceback import (Case, TracebackCall, behind, described, is_cell, running_cell, statement,
                                               without_secrets, worker_calls)
-from .kinds import batches, files, machine, models, names, network, saving, training
+from .kinds import batches, files, machine, messages, models, names, network, saving, training
 
 # %% ../../nbs/api/diagnose/61_diagnose.ipynb #cell-003a
-GROUPS = files, batches, models, training, saving, machine, network, names # importing them fills the catalogue
+GROUPS = files, batches, models, training, saving, machine, network, names, messages # their import fills the catalogue
 
 # %% ../../nbs/api/diagnose/61_diagnose.ipynb #cell-006
 def place_of(

@@ -157,6 +157,7 @@ def in_loaders(
 ) -> Found:
     "The line of the DataLoaders, changed, and the line of the Learner that has to follow."
     line, block, learn = loaders_line(case), '', made_by(case, learner_of(case))
+    before, is_change = line, bool(rename or arguments)
     found = Found(facts, look=f'In the line that makes your DataLoaders: {in_words(rename, arguments)}.')
     if (call := call_in(line, LOADERS)) is None: return found
     if called_name(call) == 'dataloaders':
@@ -166,7 +167,9 @@ def in_loaders(
             if call_in(line, 'DataBlock'): line, block = block, ''
         arguments = {name: arguments[name] for name in arguments if name in LOADING}
     follow = learn if call_in(learn, LEARNER) and learn != loaders_line(case) else ''
-    return Found(facts, '\n'.join(filter(None, (block, patched(line, LOADERS, rename, **arguments), follow))))
+    changed = patched(line, LOADERS, rename, **arguments)
+    if is_change and changed == before and block in ('', block_line(case)): return found
+    return Found(facts, '\n'.join(filter(None, (block, changed, follow))))
 
 def in_learner(
     case: Case,

@@ -93,7 +93,7 @@ def renamed(
     new: str
 ) -> str:
     "A statement with one name in the place of another; texts in quotation marks are left alone."
-    tokens, parts = ASTTokens(source, parse=True).tokens, re.findall(r'\w+|\.', old)
+    tokens, parts = ASTTokens(source, parse=True).tokens, re.findall(r'\w+|[^\w\s]', old)
     runs = [tokens[i:i + len(parts)] for i in range(len(tokens))]
     is_old = lambda run: [token.string for token in run] == parts
     return replace(source, [(run[0].startpos, run[-1].endpos, new) for run in runs if is_old(run)])

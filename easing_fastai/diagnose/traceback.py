@@ -12,7 +12,7 @@ __all__ = ['SECRETS', 'is_secret', 'without_secrets', 'is_cell', 'is_own', 'runn
 # %% ../../nbs/api/diagnose/50_traceback.ipynb #cell-002
 import ast, linecache, re, sys, sysconfig, textwrap
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import dropwhile, islice, takewhile
 from pathlib import Path
 from types import BuiltinFunctionType, FrameType, FunctionType, TracebackType
@@ -70,6 +70,7 @@ def running_cell() -> str: # '' outside of a notebook
     return found
 
 # %% ../../nbs/api/diagnose/50_traceback.ipynb #cell-011
+@lru_cache(1000) # what a notebook has run is read again and again
 def parsed(
     source: str # of a cell or a file
 ) -> ast.Module: # empty if it is not plain Python

@@ -8,7 +8,6 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/experiments/defaults.htm
 __all__ = ['NO_DIFFERENCE', 'T_99', 'with_and_without', 'in_pairs']
 
 # %% ../../nbs/api/experiments/86_defaults.ipynb #cell-002
-import math
 from collections.abc import Callable
 
 # %% ../../nbs/api/experiments/86_defaults.ipynb #cell-003
@@ -33,15 +32,11 @@ def in_pairs(
     "What leaving something out changes, and whether that is more than luck."
     by_seed = results.pivot(index='seed', columns='variant', values=column)
     base, *names = results.variant.unique()
-    rows = {}
-    for name in names:
-        difference = by_seed[name] - by_seed[base]
-        margin = T_99[len(difference)]*difference.std()/math.sqrt(len(difference))
-        change = difference.mean()
-        verdict = NO_DIFFERENCE if abs(change) <= margin else 'it helps' if change > 0 else 'it hurts'
-        rows[name] = {'with': by_seed[base].mean(), 'without': by_seed[name].mean(),
-                      'difference': change, 'margin': margin, 'verdict': verdict}
-    return pd.DataFrame(rows).T
+    differences = by_seed[names].sub(by_seed[base], axis=0)
+    change, margin = differences.mean(), T_99[len(differences)]*differences.sem()
+    verdict = change.gt(0).map({True: 'it helps', False: 'it hurts'}).where(change.abs() > margin, NO_DIFFERENCE)
+    return pd.DataFrame({'with': by_seed[base].mean(), 'without': by_seed[names].mean(),
+                         'difference': change, 'margin': margin, 'verdict': verdict})
 
 NO_DIFFERENCE = 'no measurable difference here'
 T_99 = {3: 9.925, 5: 4.604, 10: 3.250, 20: 2.861} # Student's t for so many pairs: the margin holds in 99 of 100 cases

@@ -6,7 +6,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/experiments/few_images.h
 
 # %% auto #0
 __all__ = ['Images', 'load_images', 'choose_few', 'sizes_for', 'TensorLoader', 'NoValidation', 'few_learner', 'side_by_side',
-           'remember', 'do', 'accuracy_on', 'nearest_mean_accuracy', 'compare_recipes']
+           'do', 'accuracy_on', 'nearest_mean_accuracy', 'compare_recipes']
 
 # %% ../../nbs/api/experiments/85_few_images.ipynb #cell-002
 import random, sys
@@ -145,14 +145,8 @@ def side_by_side(
     torch.set_num_threads(1) # so little work is not faster with more, and adds up the same way on every machine
     try:
         if sys.platform != 'linux' or torch.cuda.is_available(): return [work(task) for task in tasks]
-        with get_context('fork').Pool(2, remember, [work]) as pool: return pool.map(do, tasks, chunksize=1)
+        with get_context('fork').Pool(2, setattr, (do, 'work', work)) as pool: return pool.map(do, tasks, chunksize=1)
     finally: torch.set_num_threads(threads)
-
-def remember(
-    work: Callable # for `do`
-):
-    "Notes in a new process what it is there for."
-    do.work = work
 
 def do(
     task # of `side_by_side`

@@ -24,7 +24,7 @@ import pandas as pd
 from fastai.data.transforms import image_extensions
 from fastprogress.fastprogress import progress_bar
 from PIL import Image
-from ..base.files import existing_folder, printable
+from ..base.files import FolderError, existing_folder, printable
 from ..base.show import Code, Finding, Report, listed, plural
 from .contents import Contents, look_into
 from .layout import CsvGuess, Layout, guess_layout
@@ -76,6 +76,7 @@ def problems_of_names(
     found = {
         'loop': contents.loops,
         'closed folder': contents.closed,
+        'model': contents.models,
         'hidden': contents.hidden,
         'macosx': [name for name in contents.hidden
                    if name.lower().endswith('__macosx') and look_into(path/name).images],
@@ -110,6 +111,7 @@ def problems_of_classes(
     if len(counts) > 1 and counts.max() > UNBALANCED*counts.min():
         found = f'{plural(counts.max(), "image")}, {printable(counts.idxmin())} has {counts.min():,}'
         problems.append(Problem('unbalanced', counts.idxmax(), found))
+    problems += [Problem('space', label) for label in counts.index if label != label.strip()]
     train, valid = (set(table.label[table.is_valid == side]) for side in (False, True))
     if train or valid:
         problems += [Problem('only train', label) for label in sorted(train - valid)]
@@ -239,6 +241,8 @@ def check_images(
     on_progress: Callable|None = None, # called with how many are done, and of how many; a progress bar if not given
 ) -> ImageCheck: # shows itself as a table; `.ok`, `.problems`, `.table` and `.files` for code
     "What in this folder will make a training fail or mislead; raises `FolderError` if there is no such folder."
+    if not isinstance(path, str|Path):
+        raise FolderError(f'check_images takes a folder, not a {type(path).__name__}: check_images(path)')
     path = existing_folder(path)
     contents = look_into(path)
     layout, names = guess_layout(path, contents), contents.images

@@ -15,7 +15,7 @@ from pathlib import Path
 
 # %% ../../nbs/api/images/64_contents.ipynb #cell-003
 from fastai.data.transforms import image_extensions
-from ..base.files import printable
+from ..base.files import is_model, printable
 from ..base.show import plural
 
 # %% ../../nbs/api/images/64_contents.ipynb #cell-006
@@ -38,7 +38,8 @@ class Contents:
     hidden: list[str] = field(default_factory=list)  # what systems leave behind, or begins with a dot
     folders: list[str] = field(default_factory=list) # and links to folders
     closed: list[str] = field(default_factory=list)  # folders that cannot be opened
-    loops: list[str] = field(default_factory=list)   # links to a folder above
+    loops: list[str] = field(default_factory=list)   # links to a folder above, or to one that was looked at before
+    models: list[str] = field(default_factory=list)  # folders that `easing-fastai train` wrote
 
     def facts(self) -> list[str]: # such as ['6,131 images', 'notes.txt']
         "In words what lies directly in a folder, except for its folders."
@@ -48,6 +49,7 @@ class Contents:
         facts = [plural(len(self.images), 'image')] if self.images else []
         facts += [plural(n_others, 'other file')] if n_others > 3 else last_parts(self.others)
         facts += [f'{name} (a link to a folder above)' for name in last_parts(self.loops)]
+        facts += [f'{name} (a model)' for name in last_parts(self.models)]
         return facts or ([] if self.folders else ['only hidden names' if self.hidden else 'empty'])
 
 # %% ../../nbs/api/images/64_contents.ipynb #cell-010
@@ -63,7 +65,8 @@ def folder_by_folder(
     depth: int|None = None,  # folders further down are named, not opened
 ) -> Iterator[tuple[str, Contents]]: # the name of a folder ('' for `path` itself), and what lies directly in it
     "A folder and all folders below, in the order of the alphabet."
-    todo = [('', frozenset([os.path.realpath(path)]))]
+    top = os.path.realpath(path)
+    todo, walked = [('', frozenset([top]))], {top}
     while todo:
         folder, above = todo.pop()
         here, below = Contents(), []
@@ -74,8 +77,11 @@ def folder_by_folder(
             if entry.name.startswith('.') or entry.name.lower() in LEFT_BY_SYSTEMS: here.hidden.append(name)
             elif leads_to_folder(entry):
                 real = os.path.realpath(entry.path)
-                if real in above: here.loops.append(name)
+                is_above = real in above or top.startswith(os.path.join(real, ''))
+                if is_above or (entry.is_symlink() and real in walked): here.loops.append(name)
+                elif is_model(entry.path): here.models.append(name)
                 else: below.append((name, above | {real}))
+                walked.add(real)
             elif is_image_name(entry.name): here.images.append(name)
             else: here.others.append(name)
         here.folders = [name for name, _ in below]

@@ -6,9 +6,10 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/images/layout.html.md"""
 
 # %% auto #0
 __all__ = ['RANDOM_SPLIT', 'TRAIN_NAMES', 'VALID_NAMES', 'NO_CLASS', 'PATTERNS', 'LABEL_COLUMNS', 'FILE_COLUMNS', 'VALID_COLUMNS',
-           'IS_VALID', 'UNKNOWN', 'table_of', 'CsvGuess', 'Layout', 'fastai_line', 'first_of', 'train_and_valid',
-           'class_folders', 'labels_in_names', 'read_csv', 'Columns', 'file_column', 'name_of', 'guess_columns',
-           'csv_code', 'guess_csv', 'folder_between', 'seen_from_above', 'guess_layout']
+           'IS_VALID', 'NOT_UTF8', 'UNKNOWN', 'table_of', 'CsvGuess', 'Layout', 'fastai_line', 'first_of',
+           'train_and_valid', 'class_folders', 'is_number', 'labels_in_names', 'read_csv', 'Columns', 'file_column',
+           'name_of', 'guess_columns', 'csv_code', 'guess_csv', 'folder_between', 'seen_from_above', 'empty_training',
+           'guess_layout']
 
 # %% ../../nbs/api/images/65_layout.ipynb #cell-002
 import os, re
@@ -97,6 +98,13 @@ def class_folders(
 # %% ../../nbs/api/images/65_layout.ipynb #cell-016
 PATTERNS = (r'^(.+?)[\W_]*\d+[\W_]*\.\w+$', r'^([^\W_]+)[\s_-]')
 
+def is_number(
+    name: str # of a file
+) -> bool:
+    "True if a name is a number or a date, and not a digit with a number: 3_001.png says 3."
+    stem = os.path.splitext(name.rpartition('/')[2])[0]
+    return not re.search(r'[^\W\d_]', stem) and not re.match(r'\d[_-]\d+$', stem)
+
 def labels_in_names(
     images: list[str] # in a folder
 ) -> Layout|None: # None if it isn't so
@@ -104,6 +112,7 @@ def labels_in_names(
     for pattern in PATTERNS:
         found = [re.search(pattern, name.rpartition('/')[2]) for name in images]
         labels = [match and match[1] for match in found]
+        if all(map(is_number, images)): return None # 001.jpg, or a date
         if None in labels or not 2 <= len(set(labels)) <= len(labels)/2: continue
         code = fastai_line('from_name_re', 'path', 'get_image_files(path).sorted()', f"r'{pattern}'", RANDOM_SPLIT)
         return Layout('names', f'the label at the beginning of each name, found by the pattern {pattern}', code,
@@ -115,10 +124,14 @@ def read_csv(
     file: Path # a table as text, in UTF-8
 ) -> pd.DataFrame: # all values are text; `.attrs['separator']` tells what stands between them
     "The table in a CSV file; its separator is the one that occurs most in the first line."
+    if not file.is_file(): raise ValueError('it is no file') # a pipe would be waited for
     with open(file, encoding='utf-8-sig') as f: first = f.readline()
     separator = max(',;\t', key=first.count)
     table = pd.read_csv(file, sep=separator, dtype=str, encoding='utf-8-sig', keep_default_na=False)
-    table = table.map(str.strip).replace('', None)
+    if not isinstance(table.index, pd.RangeIndex): raise ValueError('a row has more values than names')
+    table = table.map(str.strip, na_action='ignore').replace('', None)
+    if table.map(lambda value: '\n' in value, na_action='ignore').eq(True).any(axis=None):
+        raise ValueError('a value goes on over several lines, as where a quotation mark is opened and not closed')
     table.attrs['separator'] = separator
     return table
 
@@ -179,6 +192,8 @@ def guess_columns(
     return Columns(file, folder, ending, label, valid) if file and label else None
 
 # %% ../../nbs/api/images/65_layout.ipynb #cell-l06
+NOT_UTF8 = "it is not text in UTF-8; perhaps pandas.read_csv(file, encoding='cp1252') reads it"
+
 def csv_code(
     file: str,           # the name of a CSV file
     table: pd.DataFrame, # its content, from `read_csv`
@@ -203,7 +218,7 @@ def guess_csv(
     "What a table says about images: which file, which label, and whether it is in the validation set."
     try: table = read_csv(path/file)
     except (OSError, ValueError) as e: # pandas' own errors are ValueErrors, and so is text that isn't UTF-8
-        why = 'it is not text in UTF-8' if isinstance(e, UnicodeDecodeError) else str(e).splitlines()[0]
+        why = NOT_UTF8 if isinstance(e, UnicodeDecodeError) else str(e).splitlines()[0]
         return CsvGuess(file, problem=why)
     if (columns := guess_columns(table, images)) is None: return None
     def whole(value): return None if pd.isna(value) else name_of(value, columns.folder, columns.ending)
@@ -240,6 +255,16 @@ def seen_from_above(
     return Layout(layout.kind, f'in {printable(inner)}: {layout.says}', f'path = path/{inner!r}\n{layout.code}', table,
                   layout.depth + 1 if layout.depth else 0)
 
+# %% ../../nbs/api/images/65_layout.ipynb #cell-l12
+def empty_training(
+    images: list[str], # in the folder
+    folders: list[str] # in it, empty ones too
+) -> str|None: # None if there is none
+    "The folder for training if it holds no images, though one for validation does."
+    train = first_of(TRAIN_NAMES, [name for name in folders if '/' not in name])
+    tops = {name.split('/')[0] for name in images if '/' in name}
+    return train if train and train not in tops and first_of(VALID_NAMES, tops) else None
+
 # %% ../../nbs/api/images/65_layout.ipynb #cell-l11
 def guess_layout(
     path: str|Path,                # a folder of images
@@ -253,6 +278,8 @@ def guess_layout(
     guesses = [guess for name in tables if (guess := guess_csv(path, name, images))]
     csv = max(guesses, key=lambda guess: 0 if guess.problem else guess.table.file.isin(images).sum(), default=None)
     layout = train_and_valid(images) or class_folders(images)
+    if not layout and not csv and (empty := empty_training(images, contents.folders)):
+        return Layout('unknown', f'the folder {printable(empty)} holds no images to train with', csv=csv)
     if inner := folder_between(images, is_unknown=not layout and not csv):
         layout = seen_from_above(guess_layout(path/inner), inner)
     if not layout and csv and not csv.problem:

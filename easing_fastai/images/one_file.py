@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 # %% ../../nbs/api/images/66_one_file.ipynb #cell-003
 from PIL import ExifTags, Image
+from ..base.formats import image_formats
 from ..base.show import shorten
 
 # %% ../../nbs/api/images/66_one_file.ipynb #cell-006
@@ -63,8 +64,9 @@ def is_unread_kind(
     begin: bytes, # the first bytes of a file
     suffix: str   # of its name
 ) -> bool:
-    "True for HEIC, AVIF, JPEG XL and SVG, by their first bytes, and for raw photographs by name."
+    "True for HEIC, AVIF, JPEG XL, SVG and PostScript, by their first bytes, and for raw photographs by name."
     return (begin[4:8] in (b'ftyp', b'JXL ') or begin[:2] == b'\xff\x0a' or b'<svg' in begin
+            or begin[:4] in (b'%!PS', b'\xc5\xd0\xd3\xc6')
             or suffix in ('.nef', '.cr2', '.crw', '.orf', '.erf'))
 
 # %% ../../nbs/api/images/66_one_file.ipynb #cell-014
@@ -88,7 +90,7 @@ def digest_of(
     "The same for the same pixels."
     stream.seek(0)
     digest = new_digest()
-    for piece in pixels_of(Image.open(stream)): digest.update(piece)
+    for piece in pixels_of(Image.open(stream, formats=image_formats())): digest.update(piece)
     return digest.hexdigest()
 
 def checksums_fit(
@@ -116,7 +118,7 @@ def look_at_stream(
     unpack_all: bool  # also large PNG files?
 ) -> Seen:
     "What is wrong with an image; raises what Pillow raises if it cannot be decoded."
-    try: image = Image.open(stream)
+    try: image = Image.open(stream, formats=image_formats())
     except Image.DecompressionBombError: return Seen([('too large', '')])
     except Image.UnidentifiedImageError:
         stream.seek(0)

@@ -13,6 +13,7 @@ from pathlib import Path
 # %% ../../nbs/api/images/67_own_digit.ipynb #cell-003
 import numpy as np
 from PIL import Image, ImageDraw, UnidentifiedImageError
+from ..base.formats import image_formats
 from ..base.files import home_relative
 from ..base.show import page_of
 
@@ -54,7 +55,7 @@ def open_image(
     file = Path(file).expanduser().absolute()
     where, problem = f'{file.name} in {home_relative(file.parent)}', 'Save it anew as JPG or PNG.'
     try:
-        image = Image.open(file)
+        image = Image.open(file, formats=image_formats())
         image.load() # a file that is cut off is noticed here
     except FileNotFoundError:
         raise FileNotFoundError(f'There is no file {where}. Put the image there, or write its whole path.') from None

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from PIL import Image
+from ..base.formats import image_formats
 
 # %% ../../nbs/02b_plain_dataloaders.ipynb #cell-013
 IMAGE_ENDINGS = {ending for ending, kind in mimetypes.types_map.items() if kind.startswith('image/')}
@@ -57,7 +58,7 @@ def plain_image(
     at: tuple[float, float] = (.5, .5)     # which part a crop keeps: 0 is left or top, 1 is right or bottom
 ) -> torch.Tensor: # (3, height, width), integers from 0 to 255
     "An image as a tensor."
-    try: image = Image.open(file).convert('RGB')
+    try: image = Image.open(file, formats=image_formats()).convert('RGB')
     except OSError as e: raise OSError(f'{file} cannot be opened as an image: {e}') from e
     if method not in ('crop', 'squish'): raise ValueError(f"method is 'crop' or 'squish', not {method!r}")
     if size is not None:

@@ -7,12 +7,13 @@ Docs: https://easing-fastai.github.io/easing_fastai/plain_learner.html.md"""
 # %% auto #0
 __all__ = ['NORMS', 'plain_one_cycle', 'between', 'PlainAdam', 'parameter_groups', 'check_groups', 'Training', 'plain_accuracy',
            'plain_validate', 'plain_fit_one_cycle', 'count_batches', 'on_device', 'learning_rates', 'plain_lr_find',
-           'first_batches', 'longest_valley']
+           'longest_valley']
 
 # %% ../../nbs/03b_plain_learner.ipynb #cell-004
 import math
 from copy import deepcopy
 from dataclasses import dataclass, field, fields
+from itertools import chain, islice, repeat
 
 # %% ../../nbs/03b_plain_learner.ipynb #cell-005
 import torch
@@ -235,7 +236,8 @@ def plain_lr_find(
     before, training = deepcopy(model.state_dict()), Training() # fastai: LRFinder.before_fit
     optimizer, device = PlainAdam(parameter_groups(model, wd=wd)), next(model.parameters()).device
     model.train()
-    for x, y in on_device(first_batches(train, num_it), device):
+    batches = islice(chain.from_iterable(repeat(train)), num_it) # in as many epochs as they take
+    for x, y in on_device(batches, device):
         lr = start_lr*(end_lr/start_lr)**(len(training.losses)/num_it)   # fastai: sched_exp
         for group in optimizer.param_groups: group['lr'] = lr
         loss = loss_func(model(x), y)                                    # fastai: Learner._do_one_batch
@@ -249,17 +251,6 @@ def plain_lr_find(
     return longest_valley(training.rates[part], training.smoothed[part]), training.rates, training.smoothed
 
 # %% ../../nbs/03b_plain_learner.ipynb #cell-valley
-def first_batches(
-    loader, # begun again when it is at its end
-    n: int, # how many batches
-):
-    "So many batches, in as many epochs as they take."
-    while n > 0:
-        for batch in loader:
-            yield batch
-            n -= 1
-            if n == 0: return
-
 def longest_valley(
     rates: list,  # ascending
     losses: list, # one for each

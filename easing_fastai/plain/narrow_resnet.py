@@ -71,7 +71,11 @@ def digits_resnet18(
 ) -> NarrowResNet18: # 177,232 parameters; for images normalised with ImageNet's statistics
     "A ResNet-18 of one eighth of the width, pretrained on the MNIST digits other than 3 and 7."
     model = NarrowResNet18()
-    if weights is not None: model.load_state_dict(read_safetensors(weights_file()))
+    if weights is None: return model
+    try: model.load_state_dict(read_safetensors(weights_file()))
+    except Exception as e: # damaged files fail in many ways
+        raise RuntimeError(f'{weights_file()} is damaged, or is not there ({type(e).__name__}). Install it anew: '
+                           'pip install --force-reinstall --no-deps easing_fastai') from e
     return model
 
 def weights_file() -> Path: # safetensors, float16

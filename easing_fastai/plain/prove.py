@@ -238,9 +238,13 @@ def prove_equal(
     "The proof that two things are equal, or `NotEqual`, which says where they first differ."
     if not 0 <= tolerance < float('inf'): raise ValueError(f'the tolerance is a distance, not {tolerance}')
     seen, largest = Counter(), 0.0
+    for x in (a, b):
+        if x is None: raise TypeError('there is nothing to compare in None')
     for where, x, y in pairs(a, b, '', seen):
         largest = max(largest, compare_pieces(x, y, where, tolerance))
-        seen.update(tensors=1, numbers=x.numel() if isinstance(x, torch.Tensor) else 1)
+        seen.update(tensors=1, real=x is not None,
+                    numbers=x.numel() if isinstance(x, torch.Tensor) else 1)
+    if seen['numbers'] and not seen['real']: raise TypeError('there is nothing to compare in them')
     if not seen['numbers']: raise NotEqual('both are empty, and that proves nothing', '')
     noun = noun_for(a)
     return Proof({what or noun: seen[noun]}, {what or noun: seen['numbers']}, tolerance, largest)

@@ -29,8 +29,8 @@ from fastai.vision.augment import Resize, ResizeMethod, aug_transforms
 from fastai.vision.core import imagenet_stats
 from fastai.vision.data import ImageDataLoaders
 from fastai.vision.learner import create_vision_model, default_split, model_meta, vision_learner
-from ..assets.backbone import backbone, digits_resnet18
-from ..assets.network import AssetError, downloading
+from ..assets.backbone import backbone, digits_resnet18, ready_weights
+from ..assets.network import AssetError
 from ..base.files import FolderError, printable
 from ..base.show import listed
 from ..images.check import ImageCheck
@@ -60,6 +60,9 @@ def usable_images(
     files, notes = check.files, []
     where = printable(check.path)
     if not len(files): raise FolderError(f'There are no images in {where}. Give the folder that your images are in.')
+    if check.layout.csv and check.layout.csv.problem:
+        raise FolderError(f'{printable(check.layout.csv.file)} in {where} cannot be read: {check.layout.csv.problem}. '
+                          'Save it anew as CSV in UTF-8, or take it out if it says nothing about these images.')
     if check.layout.kind == 'unknown': raise FolderError(f'In {where} {check.layout.says}.')
     def without(bad, why):
         names = listed([*map(printable, files.file[bad])], most=3)
@@ -79,7 +82,9 @@ def usable_images(
     files = files.assign(label=files.label.map(printable))
     n_train, n_valid = int((~files.is_valid).sum()), int(files.is_valid.sum())
     if files.label.nunique() < 2:
-        raise FolderError(f'Only one class in {where}: {next(iter(files.label), "none")}. A model needs two at least.')
+        closed = [printable(row.where) for row in check.problems if row.kind == 'closed folder']
+        raise FolderError(f'Only one class in {where}: {next(iter(files.label), "none")}. A model needs two at least.'
+                          + (f' These folders may not be opened: {listed(closed)}.' if closed else ''))
     if not n_valid or n_train < 4:
         raise FolderError(f'{n_train} images to train with and {n_valid} to validate with are too few. '
                           'Begin with ten of each class.')
@@ -146,10 +151,10 @@ def learner_for(
     arch              # of `architecture`
 ) -> Learner: # pretrained, its body frozen
     "A learner; raises `FolderError` if the pretrained weights cannot be had."
-    try:
-        with downloading(f'The weights of {arch.__name__} could not be downloaded'):
-            return vision_learner(dls, arch, metrics=accuracy, path=tempfile.gettempdir())
-    except AssetError as e: raise FolderError(f'{e}. Leave --arch away for a network that is on this disk.') from e
+    try: ready_weights(arch)
+    except AssetError as e:
+        raise FolderError(f'{str(e).rstrip(".")}. Leave --arch away for a network that is on this disk.') from e
+    return vision_learner(dls, arch, metrics=accuracy, path=tempfile.gettempdir())
 
 # %% ../../nbs/api/train/71_fit.ipynb #cell-012
 class KeepTable(Callback):

@@ -128,7 +128,7 @@ def launch_line(
     n: int # processes on this machine
 ) -> tuple[list[str], dict[str, str]]: # command up to the script, environment variables that belong to it
     "What to type before the name of a script."
-    command = [sys.executable, '-m', 'accelerate.commands.launch', '--multi_gpu', '--num_processes', str(n),
+    command = [sys.executable, '-P', '-m', 'accelerate.commands.launch', '--multi_gpu', '--num_processes', str(n),
                '--num_machines', '1', '--mixed_precision', 'no', '--dynamo_backend', 'no',
                '--main_process_port', '0'] # any that is free
     return command, {'ACCELERATE_USE_CPU': 'true'} if use_cpu(n) else {}

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from fastai.learner import Learner
 from fastai.torch_core import set_seed
-from ..base.files import FolderError, existing_folder, home_relative, printable
+from ..base.files import FolderError, existing_folder, expanded, home_relative, printable
 from ..images.check import ImageCheck, check_images
 from .fit import architecture, dataloaders_for, fit, learner_for, side_for, try_out, usable_images
 from .model import ModelCard, refuse_small_disk, refuse_to_overwrite, packed_weights, write_model
@@ -48,7 +48,7 @@ def write_with_report(
     "Validates a model and writes its folder whole or not at all."
     with learn.no_bar(): probabilities, truth = (t.cpu().numpy() for t in learn.get_preds())
     predicted, labels = probabilities.argmax(axis=1), list(map(str, learn.dls.vocab))
-    weights = packed_weights(learn.model)
+    weights = packed_weights(learn.model, labels)
     card = ModelCard(learn.arch.__name__, labels, accuracy=float((predicted == truth).mean()),
                      n_train=len(learn.dls.train_ds), n_valid=len(truth), layout=check.layout.kind,
                      weights_sha256=sha256(weights).hexdigest(), **kwargs)
@@ -72,7 +72,7 @@ def train(
     "Makes a model of a folder of images; raises `FolderError` where it cannot be done, and then writes nothing."
     rank, n_processes = join()
     if rank: say, on_progress = lambda text: None, None # one of several processes reports
-    path, out = existing_folder(path), Path(out).expanduser()
+    path, out = existing_folder(path), expanded(out)
     refuse_to_overwrite(out) # before anything takes time
     network = architecture(arch)
     check = check_images(path, on_progress and partial(on_progress, 'check'))
@@ -93,7 +93,7 @@ def train(
     done = count(1)
     on_batch = on_progress and (lambda: on_progress('train', next(done), steps))
     table = fit(learn, epochs, on_batch, on_epoch=lambda row: say(epoch_line(row)))
-    if not np.isfinite(table.train_loss.iloc[-1]):
-        raise FolderError('The training loss is not a number any more, so nothing was written. Try another --seed.')
+    if not np.isfinite(table[['train_loss', 'valid_loss']].iloc[-1].astype(float)).all():
+        raise FolderError('The loss is not a number any more, so nothing was written. Try another --seed.')
     if rank: return None # and the first writes
     with alone(): return write_with_report(out, learn, table, check, notes, size=size, epochs=epochs, seed=seed)

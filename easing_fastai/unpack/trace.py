@@ -148,12 +148,10 @@ def traits_of(
     owner,          # from `owner_of`
     found           # from `find_function`
 ) -> frozenset: # of words
-    "The form of a call: 'private', 'special', 'property', 'event', 'generator', 'function' or 'of a tensor'."
+    "The form of a call: 'internal', 'event', 'generator', 'function' or 'of a tensor'; none for a common method."
     name, kind = code.co_name, owner if isinstance(owner, type) else type(owner)
-    special = name.startswith('__') and name.endswith('__')
-    facts = {'special': special,
-             'private': not special and (name.startswith(('_', '<')) or kind.__name__.startswith('_')),
-             'property': type(found) is property,
+    internal = name.startswith(('_', '<')) or kind.__name__.startswith('_') or type(found) is property
+    facts = {'internal': internal,
              'event': owner is not None and name.startswith(('before_', 'after_')),
              'generator': bool(code.co_flags & GENERATOR),
              'function': owner is None,

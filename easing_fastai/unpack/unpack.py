@@ -20,15 +20,17 @@ from types import AsyncGeneratorType, CoroutineType, GeneratorType, TracebackTyp
 # %% ../../nbs/api/unpack/33_unpack.ipynb #cell-003
 from fastcore.basics import patch
 from rich.console import Group
-from ..base.show import plural, shorten
+from ..base.show import Shown, plural, shorten
 from ..base.values import describe_value
 from .trace import LIBRARIES, Call, Tracer, package_of, paused, untraced
 from .changes import Watch
 from .view import Line, Summary, duration, expand, label, mark_same, summarise
 
 # %% ../../nbs/api/unpack/33_unpack.ipynb #cell-006
-class Unpacked:
+class Unpacked(Shown):
     "What a call did. Shows itself as a tree in a notebook, in a terminal and with `print`."
+    width = Summary.width
+
     def __init__(self,
         depth: int|None = None,   # expand so many levels; None: what fits on a page
         plumbing: bool = False,   # note and show everything?
@@ -150,12 +152,6 @@ def summary(self: Unpacked) -> Summary:
     if closed: notes.append(f'{plural(closed, "more line")} can be expanded: show(depth=9) expands nine levels.')
     title = f'{label(self.root, 80)}: {duration(self.seconds)}, {plural(self.calls, "call")} inside {self.inside}'
     return Summary(top, title, '\n'.join(notes), self.changes)
-
-@patch
-def __str__(self: Unpacked): return str(self.summary())
-
-@patch
-def __repr__(self: Unpacked): return str(self)
 
 @patch
 def __rich__(self: Unpacked) -> Group: return self.summary().__rich__()

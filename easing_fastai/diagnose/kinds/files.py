@@ -10,7 +10,8 @@ __all__ = ['NO_ITEMS', 'PATTERNS', 'NEW_LABEL', 'a_name_instead_of_a_path', 'a_p
            'no_folder_to_train_with', 'a_pattern_that_does_not_fit', 'new_label', 'each_file_a_class_of_its_own',
            'a_label_that_training_does_not_have', 'a_label_function_without_an_answer', 'broken_file',
            'a_truncated_image', 'not_an_image', 'a_table_that_names_a_file_that_is_not_there',
-           'a_column_that_is_not_there', 'not_a_list_of_images', 'text_used_as_a_path']
+           'a_column_that_is_not_there', 'a_splitter_without_parentheses', 'not_a_list_of_images',
+           'text_used_as_a_path']
 
 # %% ../../../nbs/api/diagnose/kinds/53_files.ipynb #cell-002
 import ast, difflib, glob, mimetypes, os, re
@@ -18,7 +19,7 @@ from collections import Counter
 from pathlib import Path
 
 # %% ../../../nbs/api/diagnose/kinds/53_files.ipynb #cell-003
-from ..kind import (ISSUES, LOADERS, Found, held_by_reader, in_loaders, kind, loader_of,
+from ..kind import (ISSUES, LOADERS, Found, block_line, held_by_reader, in_loaders, kind, loader_of,
                                          loaders_line, loaders_of)
 from ..patch import argument, call_in, patched, with_nodes
 from ..traceback import Case, definition, described, is_a
@@ -285,6 +286,13 @@ def a_column_that_is_not_there(case, match):
     return in_loaders(case, facts, **changes) if changes else None
 
 # %% ../../../nbs/api/diagnose/kinds/53_files.ipynb #cell-066
+@kind(error='TypeError', inside=r'data\.block', link='data.block', says="object of type 'function' has no len")
+def a_splitter_without_parentheses(case, match):
+    "A function that makes a splitter was given in the place of the splitter."
+    name = argument(block_line(case), 'DataBlock', 'splitter')
+    if not name or not argument(block_line(case), 'DataBlock', 'get_items'): return None
+    return in_loaders(case, {'the splitter': name, 'it gives': 'another function'}, splitter=f'{name}()')
+
 @kind(error='TypeError|ValueError', inside=r'data\.block', link='data.block',
       says=r"object of type '.*(Path|function|str)' has no len\(\)|get_y contains \d+ functions")
 def not_a_list_of_images(case, match):
@@ -295,7 +303,7 @@ def not_a_list_of_images(case, match):
     is_list = lambda code: is_a(case.held.get(code), 'list|tuple|L')
     if is_list(first): return in_loaders(case, facts, _0=second, _1=first)
     if is_list(third): return in_loaders(case, facts, _1=third, _2=second)
-    if not isinstance(source, str|Path): return None
+    if not isinstance(source, str|Path) or argument(block_line(case), 'DataBlock', 'get_items'): return None
     change = {'_1': f'get_image_files({second})'} if second else {'get_items': 'get_image_files'}
     return in_loaders(case, facts, **change)
 

@@ -6,18 +6,19 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/diagnose/kinds/training.
 
 # %% auto #0
 __all__ = ['tensors_with_nan', 'a_learning_rate_that_makes_NaN', 'a_search_for_a_rate_that_finds_none',
-           'no_labels_to_compare_with', 'predict_with_many_images', 'an_image_to_predict_that_is_not_there',
-           'a_Learner_without_training_methods']
+           'an_error_without_a_message_in_a_callback', 'all_that_lr_find_suggests_as_a_rate',
+           'no_labels_to_compare_with', 'predict_with_many_images', 'an_image_that_was_opened_and_not_read',
+           'an_image_to_predict_that_is_not_there']
 
 # %% ../../../nbs/api/diagnose/kinds/56_training.ipynb #cell-002
-import difflib, os, re
+import ast, difflib, os, re
 from pathlib import Path
 
 # %% ../../../nbs/api/diagnose/kinds/56_training.ipynb #cell-003
-from ..kind import Found, kind, learner_line, learner_of, name_held
+from ..kind import Found, held_by_reader, kind, learner_line, learner_of, name_held
 from .files import as_code, nearest
-from ..patch import argument, patched
-from ..traceback import is_a, made_by
+from ..patch import argument, patched, with_nodes
+from ..traceback import behind, is_a, made_by, statement
 
 # %% ../../../nbs/api/diagnose/kinds/56_training.ipynb #cell-007
 def tensors_with_nan(
@@ -49,6 +50,28 @@ def a_search_for_a_rate_that_finds_none(case, match):
     curve = patched(case.statement, 'lr_find', suggest_funcs='()')
     return Found(facts, f'{anew}{curve}   # draws the curve and proposes nothing')
 
+# %% ../../../nbs/api/diagnose/kinds/56_training.ipynb #cell-012a
+@kind(error='IndexError', says='tuple index out of range', inside=r'callback\.core\.__call__', link='callback.core')
+def an_error_without_a_message_in_a_callback(case, match):
+    "A callback raised an error that has no message; the IndexError only comes of fastai adding one to it."
+    if (inner := behind(case)) is None or inner.error.args: return None
+    name = name_held(case, learner_of(case), 'learn')
+    call = next((call for call in reversed(inner.calls) if is_a(call.values.get('self'), 'Callback')), None)
+    if call is None or is_a(call.values['self'], 'TrackerCallback'): return None
+    where = f'{type(call.values["self"]).__name__}.{call.function}'
+    facts = {'the error itself': type(inner.error).__name__, 'in': where, 'at': statement(call)}
+    if 'recorder' in facts['at'] and not hasattr(learner_of(case), 'recorder'): # it was removed
+        return Found(facts, look=f'The learner has no recorder any more: `{name}.add_cb(Recorder())` gives it one.')
+    return Found(facts, look='That line of the callback: what it asks for was not so.')
+
+@kind(error='TypeError', says="'SuggestedLRs'", link='callback.schedule')
+def all_that_lr_find_suggests_as_a_rate(case, match):
+    "`lr_find` gives several rates, each with the name of how it was found; one of them is a learning rate."
+    rates = held_by_reader(case, 'SuggestedLRs')
+    line = with_nodes(case.statement, lambda node: f'{node.id}.valley' if getattr(node, 'id', '') in rates else None)
+    if line == case.statement: return Found({'the complaint': match[0]}, look='`learn.lr_find().valley` is one rate.')
+    return Found({name: f'{rate}' for name, rate in rates.items()}, line)
+
 # %% ../../../nbs/api/diagnose/kinds/56_training.ipynb #cell-013
 @kind(error='TypeError|IndexError', says="'Function' object is not subscriptable|tuple index out of range",
       inside='show_results|interpret', link='learner')
@@ -62,16 +85,30 @@ def no_labels_to_compare_with(case, match):
     return Found(facts, f'{patched(made, "test_dl", with_labels="True")}\n{case.statement}')
 
 # %% ../../../nbs/api/diagnose/kinds/56_training.ipynb #cell-017
-@kind(error='AssertionError', says='Expected an input of type in.*but got', inside=r'learner\.predict', link='learner')
+@kind(error='AssertionError|IsADirectoryError|PermissionError', inside=r'learner\.predict', link='learner',
+      says='Expected an input of type in.*but got|Is a directory|Permission denied')
 def predict_with_many_images(case, match):
-    "`predict` takes one image; for many there is `get_preds`."
-    given = next((value for name in ('item', 'x') if (value := case.find(name)) is not None), None)
-    if not is_a(given, 'list|tuple|L'): return None
-    files, name = argument(case.statement, 'predict', 0), name_held(case, learner_of(case), '')
-    facts = {'it was given': given}
-    if not files or not name: return Found(facts, look='`learn.get_preds(dl=learn.dls.test_dl(files))`')
-    return Found(facts, f'probabilities, _ = {name}.get_preds(dl={name}.dls.test_dl({files}))')
+    "`predict` takes one image; for a list, a folder or a loader of them there is `get_preds`."
+    given = (case.inside(r'learner\.predict') or {}).get('item')
+    is_folder = isinstance(given, str|Path) and Path(given).is_dir()
+    if not is_folder and not is_a(given, 'list|tuple|L|DataLoader'): return None
+    files, name = argument(case.statement, 'predict', 0), name_held(case, learner_of(case), 'learn')
+    if is_folder: files = f'get_image_files({files})'
+    loader = files if is_a(given, 'DataLoader') else f'{name}.dls.test_dl({files})'
+    return Found({'it was given': given}, f'probabilities, _ = {name}.get_preds(dl={loader})')
 
+@kind(error='AssertionError', says='^$', inside=r'learner\.predict', link='learner')
+def an_image_that_was_opened_and_not_read(case, match):
+    "`Image.open` reads an image only when it is needed, and `predict` works on a copy that has no numbers yet."
+    given = (case.inside(r'learner\.predict') or {}).get('item')
+    if not is_a(given, 'Image'): return None
+    written = '\n'.join(filter(None, [made_by(case, given), case.statement]))
+    is_open = lambda node: isinstance(node, ast.Call) and ast.unparse(node.func) in ('Image.open', 'PIL.Image.open')
+    created = lambda node: f'PILImage.create({ast.unparse(node.args[0])})' if is_open(node) else None
+    change = with_nodes(written, created)
+    return Found({'it was given': given}, change*(change != written), '`PILImage.create(file)` reads it at once.')
+
+# %% ../../../nbs/api/diagnose/kinds/56_training.ipynb #cell-019d
 @kind(error='FileNotFoundError', says="No such file or directory: '(.*)'", inside=r'learner\.predict', link='learner')
 def an_image_to_predict_that_is_not_there(case, match):
     "The file does not exist where the program looks. A relative path starts in the folder that the program runs in."
@@ -85,10 +122,3 @@ def an_image_to_predict_that_is_not_there(case, match):
     close = difflib.get_close_matches(file.name, names, n=1) if folder == file.absolute().parent else []
     if not close: return Found(facts, look='Where is the image? No file there has a name like it.')
     return Found(facts, patched(case.statement, 'predict', _0=f'Path({as_code(folder/close[0])})'))
-
-@kind(error='AttributeError', inside='__getattr__', link='callback.schedule',
-      says=r"'\w+' object has no attribute '(fine_tune|fit_one_cycle|lr_find|fit_flat_cos|fit_sgdr)'")
-def a_Learner_without_training_methods(case, match):
-    "Only a part of fastai was imported; `fine_tune`, `fit_one_cycle` and `lr_find` come with another one."
-    facts = {'the Learner has': f'fit, and no {match[1]}: other modules of fastai add that'}
-    return Found(facts, f'from fastai.vision.all import *\n{case.statement}')
