@@ -8,7 +8,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/dev/outputs.html.md"""
 __all__ = ['notebooks', 'tidy', 'keep_outputs']
 
 # %% ../../nbs/dev/03_outputs.ipynb #cell-002
-import os
+import os, re, sys, tempfile
 from pathlib import Path
 
 # %% ../../nbs/dev/03_outputs.ipynb #cell-003
@@ -33,6 +33,8 @@ def tidy(
     "Takes from an output what would differ on another machine, and what is there twice."
     def clean(text):
         if fastai := os.environ.get('FASTAI_HOME'): text = text.replace(fastai, '~/.fastai')
+        text = re.sub(re.escape(tempfile.gettempdir()) + r'/tmp\w{8}', '~/temp', text)
+        text = text.replace(sys.prefix, '~/.venv')
         return text.replace(str(Path.home()), '~').replace('.py#LNone', '.py')
     data = output.get('data', {})
     if 'execution_count' in output: output.execution_count = None
