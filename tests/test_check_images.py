@@ -31,7 +31,7 @@ def photos(tmp_path) -> Path:
 def test_good_images_have_no_problem_and_stay_as_they_are(photos):
     before = state(photos)
     check = check_images(photos)
-    assert check.ok and set(kinds(check)) == {'sizes'} and check.layout.kind == 'folders'
+    assert check.ok and set(kinds(check)) == {'sizes', 'no batch'} and check.layout.kind == 'folders'
     assert check.files.label.value_counts().to_dict() == {'sky': 12, 'temple': 12, 'flower': 12}
     assert state(photos) == before
 

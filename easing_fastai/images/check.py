@@ -7,7 +7,8 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/images/check.html.md"""
 # %% auto #0
 __all__ = ['FEW', 'UNBALANCED', 'MANY', 'PROBLEMS', 'known_problems', 'Problem', 'look_alikes', 'problems_of_names',
            'problems_of_folders', 'problems_of_classes', 'problems_of_csv', 'problems_of_copies', 'problems_of_sizes',
-           'look_at_all', 'bar_for', 'table_of_files', 'finding_of', 'ImageCheck', 'check_images']
+           'look_at_all', 'bar_for', 'table_of_files', 'finding_of', 'ImageCheck', 'instead_of_a_folder',
+           'check_images']
 
 # %% ../../nbs/api/images/67_check.ipynb #cell-002
 import csv, os, unicodedata, warnings
@@ -27,7 +28,7 @@ from PIL import Image
 from ..base.files import FolderError, existing_folder, printable
 from ..base.show import Code, Finding, Report, listed, plural
 from .contents import Contents, look_into
-from .layout import CsvGuess, Layout, guess_layout
+from .layout import BATCH, CsvGuess, Layout, guess_layout, images_to_train_on
 from .one_file import HUGE, NARROW, TINY, Seen, look_at
 
 # %% ../../nbs/api/images/67_check.ipynb #cell-006
@@ -37,7 +38,7 @@ MANY = 500       # more PNG files than these take too long to unpack
 
 def known_problems() -> dict[str, dict[str, str]]: # kind: verdict, what, to_do
     "The kinds of problem, in the order in which they are reported."
-    limits = dict(FEW=FEW, UNBALANCED=UNBALANCED, MANY=MANY, TINY=TINY, NARROW=NARROW, HUGE=HUGE)
+    limits = dict(FEW=FEW, BATCH=BATCH, UNBALANCED=UNBALANCED, MANY=MANY, TINY=TINY, NARROW=NARROW, HUGE=HUGE)
     with (files('easing_fastai')/'data'/'image_problems.csv').open(encoding='utf-8', newline='') as f:
         return {row.pop('kind'): row | {'what': row['what'].format(**limits)} for row in csv.DictReader(f)}
 
@@ -112,6 +113,7 @@ def problems_of_classes(
         found = f'{plural(counts.max(), "image")}, {printable(counts.idxmin())} has {counts.min():,}'
         problems.append(Problem('unbalanced', counts.idxmax(), found))
     problems += [Problem('space', label) for label in counts.index if label != label.strip()]
+    if (n := images_to_train_on(layout)) < BATCH: problems.append(Problem('no batch', '.', plural(n, 'image')))
     train, valid = (set(table.label[table.is_valid == side]) for side in (False, True))
     if train or valid:
         problems += [Problem('only train', label) for label in sorted(train - valid)]
@@ -235,14 +237,24 @@ class ImageCheck(Report):
         "A row per problem and file: kind, verdict, what, where, found, to_do."
         return pd.DataFrame(map(vars, self.problems), columns=['kind', 'verdict', 'what', 'where', 'found', 'to_do'])
 
+# %% ../../nbs/api/images/67_check.ipynb #cell-p16
+def instead_of_a_folder(
+    given # to `check_images`
+) -> str:
+    "What to type if something else than a folder was given: for a list of files, the folder that they all lie in."
+    paths = list(given) if isinstance(given, Iterable) else []
+    if not paths or not all(isinstance(path, Path) for path in paths):
+        return f'check_images takes a folder, not this {type(given).__name__}: check_images(path)'
+    folder = os.path.commonpath([os.path.abspath(path.parent) for path in paths])
+    return f'check_images takes a folder, not a list of files. That of these {len(paths):,}: check_images({folder!r})'
+
 # %% ../../nbs/api/images/67_check.ipynb #cell-p13
 def check_images(
     path: str|Path,                    # a folder of images; only read
     on_progress: Callable|None = None, # called with how many are done, and of how many; a progress bar if not given
 ) -> ImageCheck: # shows itself as a table; `.ok`, `.problems`, `.table` and `.files` for code
     "What in this folder will make a training fail or mislead; raises `FolderError` if there is no such folder."
-    if not isinstance(path, str|Path):
-        raise FolderError(f'check_images takes a folder, not a {type(path).__name__}: check_images(path)')
+    if not isinstance(path, str|Path): raise FolderError(instead_of_a_folder(path))
     path = existing_folder(path)
     contents = look_into(path)
     layout, names = guess_layout(path, contents), contents.images

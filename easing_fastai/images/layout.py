@@ -6,10 +6,10 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/images/layout.html.md"""
 
 # %% auto #0
 __all__ = ['RANDOM_SPLIT', 'TRAIN_NAMES', 'VALID_NAMES', 'NO_CLASS', 'PATTERNS', 'LABEL_COLUMNS', 'FILE_COLUMNS', 'VALID_COLUMNS',
-           'IS_VALID', 'NOT_UTF8', 'UNKNOWN', 'table_of', 'CsvGuess', 'Layout', 'fastai_line', 'first_of',
+           'IS_VALID', 'NOT_UTF8', 'UNKNOWN', 'BATCH', 'table_of', 'CsvGuess', 'Layout', 'fastai_line', 'first_of',
            'train_and_valid', 'class_folders', 'is_number', 'labels_in_names', 'read_csv', 'Columns', 'file_column',
            'name_of', 'guess_columns', 'csv_code', 'guess_csv', 'folder_between', 'seen_from_above', 'empty_training',
-           'guess_layout']
+           'images_to_train_on', 'with_batches', 'guess_layout']
 
 # %% ../../nbs/api/images/65_layout.ipynb #cell-002
 import os, re
@@ -265,6 +265,26 @@ def empty_training(
     tops = {name.split('/')[0] for name in images if '/' in name}
     return train if train and train not in tops and first_of(VALID_NAMES, tops) else None
 
+# %% ../../nbs/api/images/65_layout.ipynb #cell-lb2
+BATCH = 64 # fastai's `bs`
+
+def images_to_train_on(
+    layout: Layout
+) -> int: # with a random split, about so many
+    "How many images are left for training once those for validation are taken away."
+    sides = layout.table.dropna(subset=['file', 'label']).is_valid
+    return int((sides == False).sum() + sides.isna().sum()*0.8) # noqa: E712, a column
+
+def with_batches(
+    layout: Layout # changed in place
+) -> Layout:
+    "The layout; its line makes at least two batches of what there is to train on."
+    n = images_to_train_on(layout)
+    if 2 <= n < BATCH and 'bs=' not in layout.code:
+        bs = max(1, 2**((n//2).bit_length() - 1))
+        layout.code = layout.code.replace(', item_tfms=', f', bs={bs}, item_tfms=')
+    return layout
+
 # %% ../../nbs/api/images/65_layout.ipynb #cell-l11
 def guess_layout(
     path: str|Path,                # a folder of images
@@ -286,4 +306,4 @@ def guess_layout(
         layout = Layout('csv', f'the table {printable(csv.file)}: {csv.columns}', csv.code, csv.table)
     layout = layout or labels_in_names(images) or Layout('unknown', UNKNOWN)
     layout.csv = csv
-    return layout
+    return with_batches(layout)
