@@ -88,7 +88,7 @@ cli.main()
 
 
 @pytest.mark.parametrize('args, words', [
-    (['lab', 'x' * 300], 'The notebooks could not be copied to'),
+    (['lab', '--allow-root', 'x' * 300], 'The notebooks could not be copied to'),
     (['predict', 'x' * 300, 'a.png'], 'cannot be read: File name too long'),
     (['train', '.', '--seed', '9' * 23], '--seed'),
     (['train', '.', '--seed', '-1'], '--seed'),
@@ -217,7 +217,7 @@ def test_a_full_disk(two_chapters, what):
         if what == 'run':
             done = start('-c', run.replace(str(folder / 'runs'), str(full)))
         elif what == 'lab':
-            done = easing_fastai('lab', str(full / 'notebooks'))
+            done = easing_fastai('lab', '--allow-root', str(full / 'notebooks'))
         else:
             done = start('-c', 'from easing_fastai.core import *; mnist_sample()', FASTAI_HOME=str(full))
             assert 'could be written' in done.stderr and 'FASTAI_HOME' in done.stderr

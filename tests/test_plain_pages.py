@@ -8,7 +8,7 @@ import pytest
 from conftest import REPO, cold_start
 
 PLAIN = sorted(p for p in (REPO / 'easing_fastai' / 'plain').glob('*.py') if p.name != '__init__.py')
-TWINS = [path for path in PLAIN if path.stem not in ('prove', 'narrow_resnet')]
+TWINS = [path for path in PLAIN if path.stem not in ('prove', 'narrow_resnet', 'folders')]
 modules = pytest.mark.parametrize('path', PLAIN, ids=lambda path: path.stem)
 
 

@@ -1,4 +1,4 @@
-"""What a DataLoaders does with each picture before a model gets to see it
+"""What a DataLoaders does with each image before a model gets it
 
 Docs: https://easing-fastai.github.io/easing_fastai/dataloaders.html.md"""
 

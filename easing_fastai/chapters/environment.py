@@ -1,4 +1,4 @@
-"""Find out what will do the computing, install what is missing, and train a first model in six lines
+"""Install what is missing, train a first model in six lines, and find out which device computes
 
 Docs: https://easing-fastai.github.io/easing_fastai/environment.html.md"""
 

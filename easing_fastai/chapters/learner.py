@@ -13,9 +13,9 @@ import torch.nn.functional as F
 
 # %% ../../nbs/03_learner.ipynb #cell-023
 def training_loop(
-    model,            # a function: pictures in, scores out
+    model,            # a function: images in, scores out
     parameters: list, # the tensors to be learned
-    batches,          # pairs of pictures and labels
+    batches,          # pairs of images and labels
     lr: float = 0.1,  # how far a step goes
 ) -> list[float]: # the loss of each batch, before its step
     "Takes one step per batch and returns the losses."

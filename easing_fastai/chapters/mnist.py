@@ -1,4 +1,4 @@
-"""Where the data comes from, how it lies on the disk, what a picture is to a computer, and how far one gets without learning
+"""Where the data comes from, how it is laid out on the disk, what an image is to a computer, and how far one gets without learning
 
 Docs: https://easing-fastai.github.io/easing_fastai/mnist.html.md"""
 

@@ -1,4 +1,4 @@
-"""Read its answers, count its mistakes, ask it about a digit of your own, and keep it in a file
+"""Read its predictions, count its mistakes, give it a digit of your own, and keep it in a file
 
 Docs: https://easing-fastai.github.io/easing_fastai/show_results.html.md"""
 

@@ -1,4 +1,4 @@
-"""From a folder of your own to a model that answers: which line reads it, what is wrong with it, and what can go wrong in silence
+"""From a folder of your own to a model that predicts: which line reads it, what is wrong with it, and what can go wrong in silence
 
 Docs: https://easing-fastai.github.io/easing_fastai/your_own_images.html.md"""
 

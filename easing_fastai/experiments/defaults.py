@@ -39,4 +39,4 @@ def in_pairs(
                          'difference': change, 'margin': margin, 'verdict': verdict})
 
 NO_DIFFERENCE = 'no measurable difference here'
-T_99 = {3: 9.925, 5: 4.604, 10: 3.250, 20: 2.861} # Student's t for so many pairs: the margin holds in 99 of 100 cases
+T_99 = {3: 9.925, 5: 4.604, 8: 3.499, 10: 3.250, 20: 2.861} # Student's t for so many pairs: holds in 99 of 100 cases

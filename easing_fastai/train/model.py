@@ -30,7 +30,7 @@ from ..base.files import whole_folder
 from ..base.formats import image_formats
 from ..base.show import shorten
 from ..images.one_file import fits_ending
-from .fit import architecture
+from .fit import Upright, architecture
 
 # %% ../../nbs/api/train/72_model.ipynb #cell-m01
 FILES = {'model.json', 'model.safetensors', 'training.csv', 'confusion_matrix.png', 'results.png', 'index.html'}
@@ -253,14 +253,14 @@ class TrainedModel:
         card: ModelCard   # of the same
     ):
         self.model, self.card, self.labels = model.eval(), card, card.labels
-        self.resize = Resize(card.size, ResizeMethod.Squish)
+        self.upright, self.resize = Upright(), Resize(card.size, ResizeMethod.Squish)
         self.mean, self.std = (torch.tensor(numbers).view(3, 1, 1) for numbers in (card.mean, card.std))
 
     def predict(self,
         file: str|Path, # an image
     ) -> dict[str, float]: # label -> probability, the most probable first
         "The probabilities for an image; raises `ModelError` if the file isn't what its name says."
-        image = self.resize(checked_image(expanded(file)), split_idx=1)
+        image = self.resize(self.upright(checked_image(expanded(file))), split_idx=1)
         x = (image2tensor(image).float()/255 - self.mean)/self.std
         with torch.no_grad(): probabilities = self.model(x[None])[0].softmax(dim=0)
         return {self.labels[i]: probabilities[i].item() for i in probabilities.argsort(descending=True).tolist()}

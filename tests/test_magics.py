@@ -1,0 +1,33 @@
+"`%load_ext easing_fastai` in IPython, without a notebook."
+from conftest import cold_start, start
+
+SESSION = """
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance(history_load_length=0, colors='NoColor')
+shell.history_manager.enabled = False
+for cell in CELLS:
+    print('>>>', cell.splitlines()[0])
+    shell.run_cell(cell, store_history=True)
+"""
+
+
+def test_the_package_itself_is_light():
+    done = cold_start('-c', "import easing_fastai, sys; print(*{'fastai', 'torch', 'IPython', 'easing_fastai.magics'} & set(sys.modules))")
+    assert (done.returncode, done.stdout.strip()) == (0, ''), done.stdout + done.stderr
+
+
+def test_a_session():
+    cells = ['%load_ext easing_fastai', '%%unpack --depth 1\ndef half(n): return n/2\nhalf(4)', '%decode item_tfms', 'x = nowhere',
+             '%diagnose --hints', 'x = nowhere2', '%diagnose', '%anatomy learn', '%%unpack --deep 3\n1', '%%unpack\n1/0', '%reload_ext easing_fastai',
+             '%%unpack --plumbing\nhalf(8)', 'from fastprogress.fastprogress import html_styles; print(html_styles)']
+    done = start('-c', SESSION.replace('CELLS', repr(cells)), NO_COLOR='1')
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = dict(part.split('\n', 1) for part in done.stdout.split('>>> ')[1:])
+    assert '2.0' in said['%%unpack --depth 1'] and 'half(n=4)' in said['%%unpack --depth 1']
+    assert 'item + transforms' in said['%decode item_tfms']
+    assert 'diagnose() knows' not in said['x = nowhere'] and 'diagnose() knows this error: a name' in said['x = nowhere2']
+    assert 'nowhere2' in said['%diagnose'] and 'likely cause' in said['%diagnose']
+    assert "%anatomy learn: name 'learn' is not defined. Run the cell that makes it first." in done.stderr
+    assert 'unrecognized arguments: --deep' in done.stderr and 'Traceback' not in done.stderr
+    assert 'ZeroDivisionError' in said['%%unpack'] and 'half(n=8)' in said['%%unpack --plumbing']
+    assert '#f8f9fa' not in said['from fastprogress.fastprogress import html_styles; print(html_styles)']
