@@ -58,7 +58,7 @@ class Hurried(urllib.request.BaseHandler):
 def downloading(
     failed: str # how the message of a failure begins, such as 'The weights could not be downloaded'
 ):
-    "Within the block nothing waits longer than `TIMEOUT`, the whole no longer than `LIMIT`; what fails there raises `AssetError`."
+    "Within the block nothing waits longer than `TIMEOUT`, nor all than `LIMIT`; what fails raises `AssetError`."
     before = socket.getdefaulttimeout()
     opener = urllib.request._opener # None, or one that the user has installed
     own = [copy(handler) for handler in opener.handlers] if opener else []
