@@ -30,6 +30,7 @@ import torch
 from easing_fastai.plain.augmentation import plain_augment, sample_augmentation
 from easing_fastai.plain.dataloaders import IMAGENET_STATS, plain_dataloaders, plain_image
 from easing_fastai.plain.fine_tune import plain_fine_tune
+from easing_fastai.plain.folders import split_at_random
 from easing_fastai.plain.learner import plain_accuracy, plain_fit_one_cycle, plain_lr_find, plain_one_cycle, plain_validate
 from easing_fastai.plain.narrow_resnet import digits_resnet18
 from easing_fastai.plain.predict import plain_predict, plain_results
