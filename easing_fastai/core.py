@@ -46,28 +46,28 @@ __all__ = [
 ]
 
 # %% ../nbs/api/90_core.ipynb #cell-h02
-_helpful(unpack, '''
+_helpful(unpack, """
 unpack(learn.fine_tune, 1)                  # a call: the function, then its arguments
 with unpack() as tree: learn.fine_tune(1)   # a block; unpack(depth=3, plumbing=True) for more of it
 tree                                        # shows it; tree.find('Learner.fit'), tree.show(depth=4)
-''')
-_helpful(decode, '''
+""")
+_helpful(decode, """
 decode('item_tfms')      # a name
 decode(vision_learner)   # the parameters of a function
-''')
-_helpful(anatomy, '''
+""")
+_helpful(anatomy, """
 anatomy(learn)           # a table
 anatomy(learn).plot()    # a figure
-''')
-_helpful(prove_equal, '''
+""")
+_helpful(prove_equal, """
 prove_equal(learn.model, model)                          # to the last bit
 prove_equal(losses, plain_losses, 'losses', tolerance=1e-6)
-''')
-_helpful(check_images, '''
+""")
+_helpful(check_images, """
 check = check_images('my_photos')
 check.ok, check.problems
-''')
-_helpful(diagnose, '''
+""")
+_helpful(diagnose, """
 diagnose()                          # after an error, in the next cell
 with diagnose(): learn.fine_tune(1) # shown below the error, if there is one
-''')
+""")

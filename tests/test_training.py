@@ -87,7 +87,7 @@ def test_the_page_stands_alone(trained):
 
 
 def test_mistakes_come_first_with_their_files(trained):
-    from easing_fastai.train.report import ranked_predictions, rivals
+    from easing_fastai.train.report import ranked_predictions
 
     page = (trained[0] / 'index.html').read_text(encoding='utf-8')
     learn = trained[1]
