@@ -51,8 +51,8 @@ def refuse_other_data(
     "Ends the program if outputs on MNIST_SAMPLE would be replaced by those on the offline digits."
     def data(nb): return {image for image in ('mnist_sample', 'digits_sample') if image in setup_line(nb)}
     if data(kept) != {'mnist_sample'} or data(new) != {'digits_sample'}: return
-    raise SystemExit(f'{name}: its outputs are those on MNIST_SAMPLE, and this run had the offline digits. Fetch it with '
-                     'easing-fastai download and EASING_FASTAI_OFFLINE=1 for the rest, or say make outputs DIGITS=1.')
+    raise SystemExit(f'{name}: its outputs are those on MNIST_SAMPLE, and this run had the offline digits. '
+                     'Fetch MNIST_SAMPLE with easing-fastai download, or insist: make outputs DIGITS=1')
 
 # %% ../../nbs/dev/03_outputs.ipynb #cell-011
 def keep_outputs(
