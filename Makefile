@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.easing_fastai
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-real faults prove lab docs look export outputs readme pictures backbone
+.PHONY: help run test test-real faults prove lab docs quarto look export outputs readme pictures backbone
 
 help:
 	@echo "make run        run all chapters, get pages of this very run to read"
@@ -18,7 +18,7 @@ help:
 	@echo "make docs       the website (needs Quarto)"
 	@echo "For developers:"
 	@echo "make export     notebooks -> easing_fastai/, the heads of the chapters, and clean all"
-	@echo "make outputs    run the notebooks and keep their outputs (ONLY=05_fine_tune for one)"
+	@echo "make outputs    run the notebooks and keep their outputs (ONLY=05_fine_tune for one; needs MNIST_SAMPLE)"
 	@echo "make readme     nbs/index.ipynb -> README.md"
 	@echo "make test-real  the chapters on MNIST_SAMPLE"
 	@echo "make pictures   plot the figure of the home page and the social card anew"
@@ -58,9 +58,12 @@ test: $(STAMP)
 lab: $(STAMP)
 	$(BIN)/python -m jupyter lab nbs
 
-docs: $(STAMP)
-	@command -v quarto >/dev/null || { echo "The website is built by Quarto, which is not installed. Get it from https://quarto.org/docs/get-started and try again."; exit 1; }
+docs: quarto $(STAMP)
 	PATH="$(abspath $(BIN)):$$PATH" nbdev-docs
+
+# before the environment: that one takes gigabytes
+quarto:
+	@command -v quarto >/dev/null || { echo "The website is built by Quarto, which is not installed. Get it from https://quarto.org/docs/get-started and try again."; exit 1; }
 
 DOCS ?= _docs
 look: $(STAMP)
@@ -76,7 +79,7 @@ export: $(STAMP)
 	$(BIN)/python -c "from easing_fastai.dev.site import write_public_names; write_public_names('nbs/public.json')"
 
 outputs: $(STAMP)
-	$(BIN)/python -c "from easing_fastai.dev.outputs import *; keep_outputs(*notebooks('$(ONLY)'))"
+	$(BIN)/python -c "from easing_fastai.dev.outputs import *; keep_outputs(*notebooks('$(ONLY)'), digits=bool('$(DIGITS)'))"
 	$(BIN)/nbdev-clean
 
 readme: $(STAMP)

@@ -18,7 +18,7 @@ from .plain.vision_model import plain_vision_model
 from .assets.datasets import mnist_sample
 from .assets.backbone import backbone
 from .unpack.unpack import unpack
-from .decode import decode
+from .decode import decode, helpful as _helpful
 from .anatomy.anatomy import anatomy
 from .diagnose.diagnose import diagnose, expect_error
 from .images.check import check_images
@@ -44,3 +44,30 @@ __all__ = [
     # when it breaks, and when it is slow
     'diagnose', 'expect_error', 'in_memory', 'FusedAdam', 'fewer_calls', 'alone',
 ]
+
+# %% ../nbs/api/90_core.ipynb #cell-h02
+_helpful(unpack, """
+unpack(learn.fine_tune, 1)                  # a call: the function, then its arguments
+with unpack() as tree: learn.fine_tune(1)   # a block; unpack(depth=3, plumbing=True) for more of it
+tree                                        # shows it; tree.find('Learner.fit'), tree.show(depth=4)
+""")
+_helpful(decode, """
+decode('item_tfms')      # a name
+decode(vision_learner)   # the parameters of a function
+""")
+_helpful(anatomy, """
+anatomy(learn)           # a table
+anatomy(learn).plot()    # a figure
+""")
+_helpful(prove_equal, """
+prove_equal(learn.model, model)                          # to the last bit
+prove_equal(losses, plain_losses, 'losses', tolerance=1e-6)
+""")
+_helpful(check_images, """
+check = check_images('my_photos')
+check.ok, check.problems
+""")
+_helpful(diagnose, """
+diagnose()                          # after an error, in the next cell
+with diagnose(): learn.fine_tune(1) # shown below the error, if there is one
+""")

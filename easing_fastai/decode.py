@@ -7,7 +7,8 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/decode.html.md"""
 # %% auto #0
 __all__ = ['PIECE', 'LONGEST', 'Entry', 'read_entry', 'Dictionary', 'dictionary', 'Piece', 'look_up_piece', 'pieces_of',
            'methods_of', 'callables', 'signature_of', 'uses', 'rank', 'as_default', 'as_call', 'Decoded', 'spellings',
-           'comments_of', 'label_of', 'DecodedCallable', 'check_name', 'find_entry', 'decode', 'hover_texts']
+           'comments_of', 'label_of', 'DecodedCallable', 'help_text', 'helpful', 'check_name', 'find_entry', 'decode',
+           'hover_texts']
 
 # %% ../nbs/api/40_decode.ipynb #cell-002
 import difflib, inspect, re, reprlib
@@ -322,6 +323,26 @@ class DecodedCallable(Shown):
             else: means = 'It is not in the dictionary.'
             rows.append((name, '' if found.reads_as_written else found.reads, means, as_default(parameter)))
         return rows or [('none', '', 'It takes no parameters, or Python does not know which.', '')]
+
+# %% ../nbs/api/40_decode.ipynb #cell-h02
+def help_text(
+    function: Callable, # or a class
+    example: str        # lines of code
+) -> str:
+    "The docstring, the parameters with their comments, what comes back, and an example."
+    comments = comments_of(function.__init__ if isinstance(function, type) else function)
+    back, width = comments.pop('return', ''), max(map(len, comments), default=0)
+    parameters = [f'    {name:{width}}  {" ".join(comment.split())}' for name, comment in comments.items() if comment]
+    parts = [inspect.cleandoc(function.__doc__ or ''), '\n'.join(['Parameters', *parameters]),
+             f'Returns: {back}' if back else '', '\n    '.join(['Example', *example.strip().splitlines()])]
+    return '\n\n'.join(filter(None, parts))
+
+def helpful(
+    function: Callable, # or a class
+    example: str        # lines of code
+):
+    "Gives `function?` in a notebook its parameters and an example."
+    function.getdoc = staticmethod(lambda: help_text(function, example))
 
 # %% ../nbs/api/40_decode.ipynb #cell-033
 LONGEST = 100 # characters of a name

@@ -1,6 +1,8 @@
 "train, predict and the three commands: real images in, a whole model or none out."
 import base64
+import csv
 import errno
+import io
 import json
 import os
 import pickle
@@ -15,8 +17,10 @@ import torch
 from conftest import command, state
 from fastai.learner import Learner
 from photos import class_folders, cuttings, names
+from typer.testing import CliRunner
 
 from easing_fastai.base.files import FolderError
+from easing_fastai.cli import app
 from easing_fastai.images.check import check_images
 from easing_fastai.train import fit, train as training
 from easing_fastai.train.fit import usable_images
@@ -80,6 +84,60 @@ def test_the_page_stands_alone(trained):
     for figure in re.findall(r'base64,([^"]+)"', page):
         assert base64.b64decode(figure).startswith(b'\x89PNG')
     assert 'accuracy' in page and 'train_loss' in page and 'easing-fastai predict' in page and 'different sizes' in page
+
+
+def test_mistakes_come_first_with_their_files(trained):
+    from easing_fastai.train.report import ranked_predictions
+
+    page = (trained[0] / 'index.html').read_text(encoding='utf-8')
+    learn = trained[1]
+    files = [str(file) for file in learn.dls.valid_ds.items.file]
+    with learn.no_bar():
+        probabilities, truth = (t.cpu().numpy() for t in learn.get_preds())
+    ranked = ranked_predictions(files, probabilities, truth, list(learn.dls.vocab))
+    wrong = ranked[ranked.wrong]
+    assert all(f'<td>{file}</td>' in page for file in wrong.file) and wrong.probability.is_monotonic_decreasing
+    assert all(file.startswith(label) for file, label in zip(ranked.file, ranked.label)), 'a file keeps its label'
+    assert 'colours alone' in page and '<b>Next:</b>' in page
+
+
+def test_what_was_chosen_is_done(photos, tmp_path):
+    said, chosen = [], fit.Settings(bs=7, lr=0.003, valid=0.5, size=24, flip=True)
+    card = training.train(photos, tmp_path / 'model', settings=chosen, **{**QUICK, 'say': said.append})
+    assert (card.size, card.n_valid, card.n_train) == (24, 30, 30) and any('50% of each class' in line for line in said)
+    files, _ = usable_images(check_images(photos))
+    dls = fit.dataloaders_for(photos, files, 24, flip=True, bs=7)
+    assert dls.bs == 7 and any('Flip' in type(t).__name__ for t in dls.after_batch.fs)
+    assert not any('Flip' in type(t).__name__ for t in fit.dataloaders_for(photos, files, 24).after_batch.fs)
+
+
+def test_a_photograph_that_lies_is_trained_and_predicted_upright(trained, photos, tmp_path):
+    from PIL import ExifTags, Image
+
+    out, learn, _ = trained
+    upright, exif = cuttings('temple', 1, seed=99)[0].resize((60, 40)), Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    upright.save(tmp_path / 'upright.png')
+    upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / 'lying.png', exif=exif)
+    model = load_model(out)
+    assert model.predict(tmp_path / 'upright.png') == model.predict(tmp_path / 'lying.png')
+    batches = [learn.dls.test_dl([tmp_path / name]).one_batch()[0] for name in ('upright.png', 'lying.png')]
+    assert torch.equal(*batches)
+
+
+def test_predict_a_folder(trained, photos, tmp_path):
+    (tmp_path / 'my').mkdir()
+    for i in range(2):
+        shutil.copy(photos / 'sky' / f'0{i}.jpg', tmp_path / 'my' / f'{i}-{"long" * 40}.jpg')
+    runner, names = CliRunner(), sorted(str(file) for file in (tmp_path / 'my').iterdir())
+    out = str(trained[0])
+    table = runner.invoke(app, ['predict', out, str(tmp_path / 'my')], env={'COLUMNS': '80'}).output
+    assert all(name in table for name in names), 'long names are whole'
+    rows = list(csv.reader(io.StringIO(runner.invoke(app, ['predict', out, str(tmp_path / 'my'), '--csv']).output)))
+    assert rows[0] == ['image', 'class', 'probability', 'flower', 'sky', 'temple'] and [row[0] for row in rows[1:]] == names
+    found = json.loads(runner.invoke(app, ['predict', out, str(tmp_path / 'my'), '--json']).output)
+    assert [one['image'] for one in found] == names and all(abs(sum(one['probabilities'].values()) - 1) < 1e-5 for one in found)
+    assert command('predict', out, photos, '--csv', '--json')[0] == 2
 
 
 def test_the_same_seed_gives_the_same_model(photos, tmp_path):

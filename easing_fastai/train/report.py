@@ -73,7 +73,8 @@ def plot_results(
     ax: Axes|None = None  # for one image; nine in a new figure if not given
 ) -> Figure:
     "The first nine images, with the prediction below the label: room for long names, none over another."
-    axes = [ax] if ax else plt.subplots(3, 3, figsize=(7, 8.6), layout='constrained')[1].flat
+    rows = min(-(-len(ranked)//3), 3)
+    axes = [ax] if ax else [*plt.subplots(rows, 3, figsize=(7, 2.87*rows), layout='constrained')[1].flat]
     for ax in axes: ax.axis('off')
     for ax, row in zip(axes, ranked.itertuples()):
         with Image.open(folder/row.file) as image:
