@@ -114,10 +114,10 @@ def bars(
     unit: str = '',        # what is counted
     transient: bool = True # gone when it is done?
 ): # a context manager
-    "A progress bar in the terminal."
+    "A progress bar in the terminal; none in a pipe or a file."
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
     return Progress(TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TextColumn(unit),
-                    TimeElapsedColumn(), console=console, transient=transient)
+                    TimeElapsedColumn(), console=console, transient=transient, disable=not console.is_terminal)
 
 # %% ../nbs/api/91_cli.ipynb #cell-007
 @app.command()

@@ -24,6 +24,37 @@ def test_every_command_has_a_summary_that_fits(monkeypatch):
         assert name in commands.split()
 
 
+def test_version_and_completion():
+    from easing_fastai import __version__
+
+    assert command('--version') == (0, f'easing-fastai {__version__}')
+    done = start('-c', "import sys; sys.argv = ['easing-fastai']; from easing_fastai.cli import main; main()",
+                 _EASING_FASTAI_COMPLETE='complete_bash', COMP_WORDS='easing-fastai do', COMP_CWORD='1')
+    assert done.stdout.split() == ['doctor', 'download'], done.stdout + done.stderr
+
+
+@pytest.mark.skipif(os.name == 'nt' or os.geteuid() != 0, reason='for root')
+def test_lab_as_root(tmp_path, monkeypatch):
+    monkeypatch.setenv('JUPYTER_CONFIG_DIR', str(tmp_path / 'none'))
+    code, output = command('lab', tmp_path / 'mine')
+    assert code == 1 and '--allow-root' in output and list(tmp_path.iterdir()) == []
+
+
+def test_lab_again_after_a_start_that_failed(tmp_path, monkeypatch):
+    from easing_fastai import cli
+    from easing_fastai.dev.lab import lab_notebooks
+
+    monkeypatch.setenv('JUPYTER_DATA_DIR', str(tmp_path / 'data'))
+    monkeypatch.setattr(cli.subprocess, 'call', lambda *args: 1)
+    mine = tmp_path / 'mine'
+    for _ in range(2):
+        code, output = command('lab', '--allow-root', mine)
+        assert code == 1 and 'Your notebooks' in output, output
+    assert {file.name: file.read_text(encoding='utf-8') for file in mine.iterdir()} == lab_notebooks()
+    code, output = command('lab', '--allow-root', mine, '--outputs')
+    assert code == 1 and 'nothing of yours is overwritten' in output, 'other outputs are not what was asked for'
+
+
 def test_doctor(digits):
     done = easing_fastai('doctor')
     assert done.returncode == 0, done.stdout + done.stderr
