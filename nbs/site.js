@@ -3,6 +3,22 @@
   const root = new URL('.', document.currentScript.src);
   const ready = action => document.readyState === 'loading' ? document.addEventListener('DOMContentLoaded', action) : action();
 
+  // ---- for the keyboard and for readers by ear: Quarto puts the skip link behind the sidebar, and names its parts alike ----
+  ready(() => {
+    const skip = document.querySelector('.skip');
+    if (skip) {
+      const first = document.createElement('nav');
+      first.setAttribute('aria-label', 'Skip');
+      first.append(skip);
+      document.body.prepend(first);
+    }
+    document.querySelector('nav#quarto-sidebar')?.setAttribute('aria-label', 'All pages');
+    for (const toggle of document.querySelectorAll('#quarto-sidebar [data-bs-target][role=navigation]')) {
+      toggle.setAttribute('role', 'button');
+      if (toggle.matches('.sidebar-item-toggle')) toggle.setAttribute('aria-label', 'Open or close ' + (toggle.parentElement.textContent.trim() || 'this section'));
+    }
+  });
+
   // ---- meanings of names: by mouse, keyboard and touch; Escape closes ----
   const box = document.createElement('div');
   box.className = 'meaning';
@@ -77,13 +93,81 @@
     addEventListener('resize', hide);
   });
 
-  // ---- chapters that were read to their end are ticked in the sidebar; kept in this browser, sent nowhere ----
-  const store = 'easing_fastai:read';
-  const read = () => { try { return JSON.parse(localStorage.getItem(store)) || []; } catch { return []; } };
+  // ---- what a reader leaves behind is kept in this browser, and sent nowhere ----
+  const kept = (what, otherwise) => { try { return JSON.parse(localStorage.getItem('easing_fastai:' + what)) || otherwise; } catch { return otherwise; } };
+  const keep = (what, value) => { try { localStorage.setItem('easing_fastai:' + what, JSON.stringify(value)); } catch { /* a browser that keeps nothing */ } };
+  const name = location.pathname.split('/').pop() || 'index.html';
+  const element = (tag, attributes = {}, ...children) => {
+    const made = Object.assign(document.createElement(tag), attributes);
+    made.append(...children);
+    return made;
+  };
+
+  // Guess first: the results of the next cell wait until a guess is made, or not wanted.
+  const cell_after = box => {
+    for (let at = box.nextElementSibling; at && !at.matches('section, .guess'); at = at.nextElementSibling) {
+      const cell = at.matches('.cell') ? at : at.querySelector('.cell');
+      if (cell && cell.querySelector('.cell-output')) return cell;
+    }
+  };
   ready(() => {
-    const name = location.pathname.split('/').pop();
+    const guesses = kept('guesses', {}), searched = new URLSearchParams(location.search).has('q');
+    for (const box of document.querySelectorAll('main .guess')) {
+      const cell = cell_after(box), question = name + ': ' + box.textContent.trim().slice(0, 90);
+      if (!cell) continue;
+      const outputs = cell.querySelectorAll('.cell-output');
+      const input = element('input', {type: 'text', autocomplete: 'off', ariaLabel: 'Your guess', placeholder: 'your guess'});
+      const button = element('button', {type: 'submit', textContent: 'Show the result'});
+      const form = element('form', {className: 'guessing'}, input, button);
+      const show = guess => {
+        outputs.forEach(output => output.classList.remove('covered'));
+        form.replaceWith(element('p', {className: 'guessed'}, guess ? 'Your guess: ' : '', element('strong', {textContent: guess}), ' ', again));
+        again.hidden = !guess;
+      };
+      const ask = () => {
+        outputs.forEach(output => output.classList.add('covered'));
+        outputs[0].before(form);
+      };
+      const again = element('button', {type: 'button', textContent: 'guess again'});
+      again.addEventListener('click', () => {
+        delete guesses[question];
+        keep('guesses', guesses);
+        again.parentElement.remove();
+        ask();
+        input.select();
+      });
+      form.addEventListener('submit', event => {
+        event.preventDefault();
+        guesses[question] = input.value.trim();
+        keep('guesses', guesses);
+        show(guesses[question]);
+      });
+      if (searched) continue; // who comes from a search looks for what is in the page
+      ask();
+      if (question in guesses) show(guesses[question]);
+    }
+  });
+
+  // Exercises can be ticked.
+  ready(() => {
+    const done = kept('done', {});
+    for (const title of document.querySelectorAll('section[id^=try-it] p > strong:first-child')) {
+      const exercise = name + ': ' + title.textContent;
+      if (!/^\d+\. /.test(title.textContent)) continue;
+      const box = element('input', {type: 'checkbox', className: 'done', checked: exercise in done, ariaLabel: 'I have done exercise ' + title.textContent});
+      box.addEventListener('change', () => {
+        if (box.checked) done[exercise] = 1; else delete done[exercise];
+        keep('done', done);
+      });
+      title.before(box, ' ');
+    }
+  });
+
+  // Chapters that were read to their end are ticked in the sidebar.
+  ready(() => {
+    const read = kept('read', []);
     for (const link of document.querySelectorAll('#quarto-sidebar a.sidebar-link')) {
-      if (!read().includes(link.pathname.split('/').pop())) continue;
+      if (!read.includes(link.pathname.split('/').pop())) continue;
       link.classList.add('was-read');
       link.title = 'read to the end';
     }
@@ -92,7 +176,30 @@
     new IntersectionObserver((entries, observer) => {
       if (!entries.some(entry => entry.isIntersecting)) return;
       observer.disconnect();
-      try { localStorage.setItem(store, JSON.stringify([...new Set([...read(), name])])); } catch { /* a browser that keeps nothing */ }
+      keep('read', [...new Set([...read, name])]);
     }).observe(end);
+  });
+
+  // ---- home: the line unfolds when it comes into sight, and again at a click ----
+  ready(() => {
+    const layers = document.querySelector('.unfolds');
+    if (!layers) return;
+    const unfold = () => {
+      layers.classList.remove('unfolding');
+      void layers.offsetWidth; // the animation starts anew
+      layers.querySelectorAll('details').forEach(layer => layer.open = true);
+      layers.classList.add('unfolding');
+    };
+    const line = document.querySelector('.one-line');
+    const button = element('button', {type: 'button', className: 'unfold', textContent: 'unfold it again'});
+    button.addEventListener('click', unfold);
+    if (line) line.append(button);
+    layers.classList.add('waiting');
+    new IntersectionObserver((entries, observer) => {
+      if (!entries.some(entry => entry.isIntersecting)) return;
+      observer.disconnect();
+      layers.classList.remove('waiting');
+      unfold();
+    }, {rootMargin: '0px 0px -15% 0px'}).observe(layers);
   });
 })();

@@ -82,6 +82,45 @@ local function sections(blocks)
   return pandoc.RawBlock('html', '<details class="on-phones"><summary>On this page</summary><ul>' .. table.concat(items) .. '</ul></details>')
 end
 
+-- A result that says "equal to the last bit" in each of its lines is a proof, and looks like one.
+local function mark_proof(div)
+  if not div.classes:includes('cell-output') then return nil end
+  local proves = false
+  for _, block in ipairs(div.content) do
+    if block.t ~= 'CodeBlock' then return nil end
+    for line in block.text:gmatch('[^\n]+') do
+      if not line:find('equal,? to the last bit') then return nil end
+      proves = true
+    end
+  end
+  if not proves then return nil end
+  div.classes:insert('proof')
+  return div
+end
+
+-- "**Before you run it, guess**: …" becomes a box; where scripts run, site.js keeps the answer until you have guessed.
+local function mark_guess(para)
+  for _, inline in ipairs(para.content) do
+    if inline.t == 'Strong' and utils.stringify(inline):find('^Before you .*guess') then
+      return pandoc.Div({para}, pandoc.Attr('', {'guess'}))
+    end
+  end
+end
+
+-- The version stands in the package, beside the folder in which nbdev builds the site.
+local function made_of()
+  local file = io.open(folder .. '/../easing_fastai/__init__.py', 'r')
+  local version = file and file:read('a'):match('__version__ = "([^"]+)"')
+  if file then file:close() end
+  return pandoc.RawBlock('html', '<p class="made">' .. (version and 'easing_fastai ' .. version .. ', ' or '') ..
+    'page made on ' .. os.date('%d %B %Y'):gsub('^0', '') .. '</p>')
+end
+
+-- Badges are images on other hosts: on the site their words are enough, and nobody else is asked.
+local function without_badge(image)
+  if image.src:find('^https?:') then return image.caption end
+end
+
 local skip = function(element) return element, false end
 
 function Pandoc(doc)
@@ -91,6 +130,8 @@ function Pandoc(doc)
   if quarto then quarto.doc.include_text('in-header', '<script src="' .. to_root .. '/site.js" defer></script>') end
   local list = sections(doc.blocks)
   if list then doc.blocks:insert(1, list) end
+  doc.blocks = doc.blocks:walk {Div = mark_proof, Para = mark_guess, Image = without_badge}
+  if quarto then doc.blocks:insert(made_of()) end
   local number = here:match('^(%d%d%a?)_')
   if number and doc.meta.title then
     doc.meta.pagetitle = doc.meta.pagetitle or number .. ' ' .. utils.stringify(doc.meta.title)

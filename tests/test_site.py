@@ -1,4 +1,6 @@
 "The website as far as it can be tried without Quarto: nbdev's processing, Pandoc's parser, the filter of our own, every link."
+import ast
+import csv
 import json
 import re
 import shutil
@@ -168,6 +170,49 @@ def test_the_list_of_public_names_is_the_one_of_core():
     assert json.loads((REPO / 'nbs' / 'public.json').read_text()) == json.loads(done.stdout), 'run `make export`'
 
 
+def test_no_image_is_asked_of_another_host():
+    html = filtered('[![The tests](https://example.org/badge.svg)](https://example.org) and ![ours](favicon.svg)')
+    assert '<a href="https://example.org">The tests</a>' in html and html.count('<img') == 1
+
+
+def test_proofs_and_guesses_are_marked():
+    cell = '::: {.cell}\n::: {.cell-output .cell-output-stdout}\n```\nTEXT\n```\n:::\n:::\n'
+    proof = 'against fastai: every one of 386 losses is equal to the last bit'
+    assert 'class="cell-output cell-output-stdout proof"' in filtered(cell.replace('TEXT', proof))
+    for other in (proof + '\nlosses: number 4: 0.2 against 0.3', 'no proof', ''):
+        assert 'proof"' not in filtered(cell.replace('TEXT', other))
+    assert filtered('It ran. **Before you look, guess**: how many?').startswith('<div class="guess">')
+    assert 'guess"' not in filtered('**Before you run it**, read on, and guess.')
+
+
+# ---- the cheat sheet and the glossary ----
+
+
+def lines_of_cell(notebook: str, start: str) -> str:
+    cells = nbformat.read(REPO / 'nbs' / notebook, as_version=4).cells
+    return next(cell.source for cell in cells if start in cell.source)
+
+
+def test_the_cheat_sheet_names_chapters_that_show_the_line():
+    code = lines_of_cell('cheat_sheet.ipynb', 'rows = [')
+    rows = next(node for node in ast.parse(code).body if isinstance(node, ast.Assign) and node.targets[0].id == 'rows')
+    for fastai, _, chapters in ast.literal_eval(rows.value):
+        shown = ' '.join(next((REPO / 'nbs').glob(f'{number}_*.ipynb')).read_text(encoding='utf-8') for number in chapters.split(', '))
+        names = re.findall(r'(?:learn|dls|ImageDataLoaders|Normalize)\.(\w+)', fastai) + re.findall(r'(\w+)\(', fastai)
+        assert not [name for name in names if not re.search(rf'\b{name}\b', shown)], (fastai, chapters)
+
+
+def test_the_glossary_leads_to_the_chapters_that_explain(pages):
+    words = re.search(r"'''\n(.*?)\n'''", lines_of_cell('glossary.ipynb', 'WORDS = '), flags=re.S)[1].split('\n')
+    with (REPO / 'tests' / 'explained.csv').open(encoding='utf-8') as file:
+        explained = {row['name'].lower(): row['chapter'] for row in csv.DictReader(file)}
+    assert words == [f'{term}: {explained[term.lower()]}' for term in (line.partition(': ')[0] for line in words)]
+    html = filtered(as_quarto(pages['glossary.html']))
+    anchors = re.findall(r'<span id="([^"]+)" class="term">', html)
+    assert anchors == [line.partition(': ')[0].replace(' ', '-') for line in sorted(words, key=lambda line: line.partition(': ')[0].lower())]
+    assert html.count('<a href="./0') >= len(words) and 'href="#f"' in html and 'id="f"' in html
+
+
 # ---- the style, in a browser: as the site's pages, but with little of what Quarto's themes bring ----
 
 THEME = """<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width"><style>
@@ -190,7 +235,8 @@ def as_quarto(nb: nbformat.NotebookNode) -> str:
         parts = [] if options.get('echo') == 'false' else [f'```python\n{source}\n```']
         for output in cell.outputs:
             data = output.get('data', {})
-            parts.append(data.get('text/markdown') or f"```\n{output.get('text') or data.get('text/plain')}\n```")
+            shown = data.get('text/markdown') or f"```\n{output.get('text') or data.get('text/plain')}\n```"
+            parts.append(f'::: {{.cell-output}}\n{shown}\n:::')
         blocks.append('\n\n'.join([f"::: {{.cell .{options.get('classes', 'plain')}}}", *parts, ':::']))
     return '\n\n'.join(blocks)
 
@@ -255,3 +301,29 @@ def test_the_home_page_begins_with_a_large_line(shown):
     size = 'e => parseFloat(getComputedStyle(e).fontSize)'
     large, usual = page.locator('.one-line code'), page.locator('pre code').nth(1)
     assert large.inner_text().strip() == 'learn.fine_tune(1)' and large.evaluate(size) > 1.5 * usual.evaluate(size)
+
+
+def test_results_wait_for_a_guess(shown):
+    page = shown('fine_tune.html')
+    box = page.locator('.guess').first
+    form = page.locator('.guessing').first
+    assert page.locator('.guess').count() == page.locator('.guessing').count() >= 3 and not page.locator('.covered').first.is_visible()
+    covered = page.locator('.covered').count()
+    form.locator('input').fill('two')
+    page.keyboard.press('Enter')
+    assert 'Your guess: two' in page.locator('.guessed').first.inner_text() and page.locator('.covered').count() < covered
+    page.reload()
+    page.wait_for_selector('.guessed')
+    assert 'two' in page.locator('.guessed').first.inner_text(), 'the guess is kept'
+    page.locator('.guessed button').first.click()
+    assert page.locator('.covered').count() == covered and box.is_visible()
+
+
+def test_without_scripts_everything_is_there(browser, pages, tmp_path):
+    context = browser.new_context(java_script_enabled=False)
+    page, style = context.new_page(), (REPO / 'nbs' / 'style.css').read_text(encoding='utf-8')
+    (tmp_path / 'page.html').write_text(THEME.replace('STYLE', style) + filtered(as_quarto(pages['fine_tune.html'])), encoding='utf-8')
+    page.goto((tmp_path / 'page.html').as_uri())
+    outputs = page.locator('.cell pre')
+    assert page.locator('.guess').count() >= 3 and all(outputs.nth(i).is_visible() for i in range(outputs.count()))
+    context.close()
