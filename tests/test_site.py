@@ -327,3 +327,17 @@ def test_without_scripts_everything_is_there(browser, pages, tmp_path):
     outputs = page.locator('.cell pre')
     assert page.locator('.guess').count() >= 3 and all(outputs.nth(i).is_visible() for i in range(outputs.count()))
     context.close()
+
+
+def test_the_line_unfolds(shown):
+    page = shown('index.html')
+    layers = page.locator('.unfolds details')
+    assert layers.count() == 3 and 'fit_one_cycle' in layers.first.inner_text() and 'equal, to the last bit' in layers.last.inner_text()
+    page.locator('.unfolds summary').first.click()
+    assert not page.locator('.unfolds li').first.is_visible()
+    page.locator('.unfold').click()
+    assert page.locator('.unfolds li').first.is_visible()
+    page.set_viewport_size({'width': 390, 'height': 900})
+    page.wait_for_function('innerWidth === 390')
+    assert page.evaluate('document.documentElement.scrollWidth') == 390
+    assert page.locator('.begin a').inner_text() == 'Begin'
