@@ -49,8 +49,10 @@ def distances_falling(
     rows = ['| written in PyTorch | distance of the losses | |', '|---|---|---|']
     for version, far in twins.items():
         middle = median(far)
-        words = f'{middle:.0e}' if middle else '**0**' if max(far) else f'**0**: all {len(far):,} equal, to the last bit'
-        rows.append(f"| {' '.join(version.split())} | {words} | {bar(10*(math.log10(middle) + 10) if middle else 0)} |")
+        words = f'{middle:.0e}' if middle else '**0**'
+        if not any(far): words += f': all {len(far):,} equal, to the last bit'
+        share = 10*(math.log10(middle) + 10) if middle else 0
+        rows.append(f"| {' '.join(version.split())} | {words} | {bar(share)} |")
     return '\n'.join(rows)
 
 # %% ../../nbs/dev/08_site_home.ipynb #cell-011
@@ -68,6 +70,7 @@ def unfolded(
     "The three layers below the line."
     source = '\n\n'.join(inspect.getsource(twin).rstrip() for twin in (plain_fine_tune, plain_fit_one_cycle))
     return '\n\n'.join([
-        layer('What it did', f'{unfolding.seen.calls:,} calls inside fastai, in a few lines', calls_of_the_line(unfolding)),
+        layer('What it did', f'{unfolding.seen.calls:,} calls inside fastai, in a few lines',
+              calls_of_the_line(unfolding)),
         layer('The same in PyTorch', 'and the training loop that it calls twice', f'```python\n{source}\n```'),
         layer('How far apart the two are', 'batch by batch, from the same seed', distances_falling(unfolding.twins))])
