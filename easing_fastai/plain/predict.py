@@ -19,7 +19,7 @@ from .dataloaders import PlainLoader, plain_image
 
 # %% ../../nbs/06b_plain_predict.ipynb #cell-017
 class Prediction(NamedTuple):
-    "What a model says about an image."
+    "A prediction for one image."
     label: str
     number: int                 # of the label, in the vocabulary
     probabilities: torch.Tensor # of each class
@@ -32,7 +32,7 @@ def plain_predict(
     size: int|tuple[int, int]|None = None, # height and width that they had, or both in one
     method: str = 'crop'               # and how they got there: 'crop' or 'squish'
 ) -> Prediction:
-    "What a model says about one image, as `learn.predict` does."
+    "The prediction for one image, as `learn.predict` makes it."
     device = next(model.parameters()).device
     x = plain_image(file, size, method)[None].to(device).float().div_(255) # fastai: IntToFloatTensor
     if stats:
@@ -46,7 +46,7 @@ def plain_predict(
 
 # %% ../../nbs/06b_plain_predict.ipynb #cell-024
 class Result(NamedTuple):
-    "An image with its label and what the model said."
+    "An image with its label and the prediction."
     image: torch.Tensor # (3, height, width), integers from 0 to 255
     label: str
     prediction: str
