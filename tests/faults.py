@@ -265,8 +265,10 @@ from easing_fastai.cli import main
 main()
 """, words=('no temporary folder',)),
     Case('no home folder', classes, ('check', '.'), 0, env={'HOME': ''}),
-    *(Case(f'proxy {proxy}', nothing, ('download',), words=('could not be downloaded',), env={**ONLINE, 'http_proxy': proxy, 'https_proxy': proxy})
-      for proxy in (DEAD, 'http://127.0.0.1:99999', 'nonsense', 'http://[::1', '127.0.0.1:x')),
+    *(Case(f'proxy {name}', nothing, ('download',), words=('could not be downloaded',), env={**ONLINE, 'http_proxy': proxy, 'https_proxy': proxy})
+      for name, proxy in {  # names that are the same in each process, which a port is not
+          'where nobody listens': DEAD, 'port 99999': 'http://127.0.0.1:99999', 'nonsense': 'nonsense', 'http://[::1': 'http://[::1',
+          '127.0.0.1:x': '127.0.0.1:x'}.items()),
     Case('an odd MPLBACKEND', classes, TRAIN, 0, env={'MPLBACKEND': 'nonsense'}, quick=False),
 ]
 
