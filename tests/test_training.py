@@ -186,7 +186,8 @@ def test_predict_refuses_images_that_are_none(trained, photos, tmp_path):
     shutil.copy(photos / 'sky' / '00.jpg', tmp_path / 'lie.png')
     (tmp_path / 'half.jpg').write_bytes((photos / 'sky' / '00.jpg').read_bytes()[:500])
     good = shutil.copy(photos / 'sky' / '00.jpg', tmp_path / 'two\nlines 🐈 [b].jpg')
-    bad = ['words.png', 'lie.png', 'half.jpg', 'nothing.jpg', '.']
+    (tmp_path / 'empty').mkdir()
+    bad = ['words.png', 'lie.png', 'half.jpg', 'nothing.jpg', 'empty']
     code, output = command('predict', trained[0], good, *(tmp_path / name for name in bad))
     assert code == 1 and output.count('✗') == 5 and 'two\\nlines 🐈 [b].jpg' in output and 'it is JPEG' in output
     code, output = command('predict', trained[0], good)

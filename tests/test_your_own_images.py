@@ -14,28 +14,28 @@ SHOWN = words(REPO / 'nbs' / '07_your_own_images.ipynb')
 
 
 @pytest.fixture
-def my_pictures(tmp_path, monkeypatch) -> Path:
+def my_images(tmp_path, monkeypatch) -> Path:
     "Labels in the names, three classes, colour, different sizes."
     monkeypatch.chdir(tmp_path)
-    Path('my_pictures').mkdir()
+    Path('my_images').mkdir()
     for label in ('sky', 'temple', 'flower'):
         for i, piece in enumerate(cuttings(label, 12)):
-            piece.save(f'my_pictures/{label}_{i:03d}.jpg')
-    cuttings('sky', 1, seed=9)[0].save('picture.png')
+            piece.save(f'my_images/{label}_{i:03d}.jpg')
+    cuttings('sky', 1, seed=9)[0].save('image.png')
     return tmp_path
 
 
-def test_the_commands(my_pictures):
+def test_the_commands(my_images):
     block, = re.findall(r'```\n(easing-fastai .*?)```', SHOWN, flags=re.S)
     lines = [line.split()[1:] for line in block.splitlines()]
     assert [line[0] for line in lines] == ['check', 'train', 'predict']
     for line in lines:
         done = CliRunner().invoke(app, line, catch_exceptions=False)
         assert done.exit_code == 0, done.output
-    assert sorted(p.name for p in my_pictures.iterdir()) == ['my_model', 'my_pictures', 'picture.png']
+    assert sorted(p.name for p in my_images.iterdir()) == ['image.png', 'my_images', 'my_model']
 
 
-def test_the_lines_to_begin_with(my_pictures):
+def test_the_lines_to_begin_with(my_images):
     block, = [code for code in re.findall(r'```python\n(.*?)```', SHOWN, flags=re.S) if 'my_label' in code]
     scope = {}
     exec(block.replace('Resize(224)', 'Resize(32)').replace('seed=42,', 'seed=42, bs=4, num_workers=0,'), scope)
