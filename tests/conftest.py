@@ -20,7 +20,7 @@ REPO = Path(__file__).parent.parent
 
 # Before anything imports fastai or torch: tests see neither the user's data nor the network.
 HOME = Path(tempfile.mkdtemp(prefix='easing-fastai-tests-'))
-REAL_HOME = os.environ.get('FASTAI_HOME')
+REAL_HOME = os.environ.setdefault('REAL_FASTAI_HOME', os.environ.get('FASTAI_HOME', ''))  # processes of xdist inherit it
 os.environ.update(FASTAI_HOME=str(HOME / 'fastai'), TORCH_HOME=str(HOME / 'torch'), EASING_FASTAI_OFFLINE='1',
                   MPLBACKEND='agg', PYTHONWARNINGS='ignore:`torch.jit.script` is deprecated:FutureWarning')
 
