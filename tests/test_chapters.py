@@ -65,12 +65,14 @@ def mnist_home() -> str:
 
 
 @pytest.mark.real
+@pytest.mark.notebook
 @pytest.mark.parametrize('path', PAGES, ids=ids)
 def test_a_page_on_mnist_sample(path, mnist_home, tmp_path):
     run_notebook(with_solutions(path), path.name, tmp_path, FASTAI_HOME=mnist_home)
 
 
 @pytest.mark.real
+@pytest.mark.notebook
 def test_accuracy_on_mnist_sample(mnist_home):
     right = accuracies(3, FASTAI_HOME=mnist_home)
     assert len(right) == 3 and min(right) >= 0.994, right
