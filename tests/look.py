@@ -122,7 +122,7 @@ def tabs_to_text(browser: Browser, address: str, name: str) -> list[int]:
 def written(docs: Path, names: list[str]) -> dict[str, list[str]]:
     "What can be read off the files: addresses in memory, folders of a machine, warnings."
     patterns = {'memory addresses': r'object at 0x[0-9a-f]{6,}', 'warnings': r'(Future|Deprecation)Warning: ',
-                'folders of a machine': r'/tmp/\w|/root/|/home/(?!ada/)\w+/|site-packages/\w+/\S+\.py:\d'} # ada is nobody's
+                'folders of a machine': r'/tmp/\w|/root/|/home/\w+/|site-packages/\w+/\S+\.py:\d'}
     texts = {name: (docs/name).read_text(encoding='utf-8') for name in names}
     return {what: [name for name, text in texts.items() for _ in re.findall(pattern, text)] for what, pattern in patterns.items()}
 

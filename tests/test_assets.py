@@ -16,6 +16,7 @@ import pytest
 import torchvision
 from conftest import REPO, resnet18_in, start
 from fastai.data.external import fastai_cfg
+from faults import Program
 from PIL import Image
 from easing_fastai.assets import backbone as backbones
 from easing_fastai.assets import datasets, network
@@ -278,16 +279,6 @@ def test_resnet18_where_its_weights_are(torch_home, monkeypatch):
     url = resnet18_in(torch_home / 'checkpoints')
     monkeypatch.setattr(backbones.get_model_weights('resnet18').DEFAULT.value, 'url', url)
     assert backbones.backbone() is backbones.resnet18
-
-
-class Program:
-    "A pickle of it creates a file when it is loaded."
-
-    def __init__(self, file: Path):
-        self.file = file
-
-    def __reduce__(self):
-        return open, (str(self.file), 'w')
 
 
 @pytest.mark.parametrize('digest', ['f37072fd', None])
