@@ -8,7 +8,7 @@ from conftest import REPO, made_once, read_only, run_notebook, start, state, wit
 from test_notebooks import ADDRESS, ids
 from test_package import installed_with
 
-PAGES = [*sorted((REPO / 'nbs').glob('[0-9]*_*.ipynb')), REPO / 'nbs' / 'cheat_sheet.ipynb']
+PAGES = [*sorted((REPO / 'nbs').glob('[0-9]*_*.ipynb')), REPO / 'nbs' / 'recipes.ipynb', REPO / 'nbs' / 'cheat_sheet.ipynb']
 
 STAND_INS = {  # what is different there, as far as notebooks can see it
     'google/colab/__init__.py': '',

@@ -155,6 +155,16 @@ def test_the_home_page_lists_all_chapters():
     assert listed == {path.stem: words(path).splitlines()[0].removeprefix('# ') for path in CHAPTERS}
 
 
+def test_the_short_path_takes_an_hour():
+    "Its chapters are marked in the sidebar, and their reading times add up to no more than 60 minutes."
+    named, = re.findall(r'\*\*60 minutes\*\*: (.*?), marked', words(REPO / 'nbs' / 'index.ipynb'))
+    files = re.findall(r'\((\w+\.ipynb)\)', named)
+    marked = re.findall(r"•'\n +href: (\S+)", (REPO / '_quarto.yml').read_text(encoding='utf-8'))
+    assert files == marked and len(files) == 5
+    minutes = [int(re.search(r'(\d+) min to read', words(REPO / 'nbs' / file))[1]) for file in files]
+    assert sum(minutes) <= 60, dict(zip(files, minutes))
+
+
 def test_readme_is_made_from_the_home_page():
     code = 'from easing_fastai.dev import readme as pages; from pathlib import Path; import sys; ' \
            'Path.write_text = lambda self, text, **kw: sys.stdout.write(text); pages.write_readme()'

@@ -39,5 +39,6 @@ def with_head(
 # %% ../../nbs/dev/04_heads.ipynb #cell-007
 def write_heads():
     "Writes the head of each chapter, and of the other pages that one may want to run, into their notebooks."
-    for path in (*chapters().values(), notebooks_folder()/'cheat_sheet.ipynb'):
+    others = [notebooks_folder()/f'{name}.ipynb' for name in ('recipes', 'cheat_sheet')]
+    for path in (*chapters().values(), *others):
         nbformat.write(with_head(nbformat.read(path, as_version=4), path.stem), path)
