@@ -99,7 +99,7 @@ def plans(
 ) -> list[Plan]: # for the numbers of images that there are
     "The whole search where there are thousands of images, a small one where there are hundreds."
     n_all = 2*int(torch.bincount(images.y[images.is_original]).min())
-    if n_all < 1000: return [Plan(20, 16, 4, (1, 20), 'ab'), Plan(100, 16, 64, (1, 5), 'ab')]
+    if n_all < 1000: return [Plan(20, 16, 4, (1, 20), 'b'), Plan(100, 16, 64, (1, 5), 'a')]
     every = [Plan(20, 16, 4, (1, 5, 20)), Plan(100, 16, 64, (1, 5, 20)),
              Plan(1000, 64, 16, (1, 5), 'abcdg'), Plan(10_000, 64, 256, (1, 2), 'ab')]
     return [plan for plan in every if plan.n_images <= n_all]
