@@ -8,8 +8,8 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/cli.html.md"""
 __all__ = ['app', 'console', 'ELSEWHERE', 'Seed', 'BatchSize', 'LearningRate', 'HeldOut', 'Side', 'Flip', 'print_version',
            'options', 'say', 'complain', 'fail', 'explained', 'need', 'print_rows', 'bars', 'doctor', 'download',
            'chosen_chapters', 'show_runs', 'run_with_bars', 'run', 'lab', 'check_folder', 'train_on_folder',
-           'images_of', 'print_predictions', 'predict', 'silence_workers', 'print_frame', 'bench', 'bench_tables',
-           'prepare', 'main']
+           'images_of', 'print_predictions', 'predict', 'serve_model', 'silence_workers', 'print_frame', 'bench',
+           'bench_tables', 'prepare', 'main']
 
 # %% ../nbs/api/91_cli.ipynb #cell-003
 import json, os, shutil, signal, subprocess, sys, tempfile, threading, time, warnings
@@ -91,11 +91,12 @@ def explained(
 
 # %% ../nbs/api/91_cli.ipynb #cell-c09
 def need(
-    *packages: str # names to import
+    *packages: str,     # names to import
+    extra: str = 'lab', # that installs them
 ):
-    "Ends the command if a package of the extra `lab` is not installed."
+    "Ends the command if a package of an extra is not installed."
     if missing := [package for package in packages if not find_spec(package)]:
-        fail(f'This command needs {" and ".join(missing)}: pip install "easing_fastai[lab]"')
+        fail(f'This command needs {" and ".join(missing)}: pip install "easing_fastai[{extra}]"')
 
 # %% ../nbs/api/91_cli.ipynb #cell-c10
 def print_rows(
@@ -370,6 +371,35 @@ def predict(
     print_predictions(found, loaded.labels, 'csv' if as_csv else 'json' if as_json else '')
     for message in refused: complain(message)
     if refused: raise typer.Exit(1)
+
+# %% ../nbs/api/91_cli.ipynb #cell-s02
+@app.command('serve')
+def serve_model(
+    model: Annotated[Path, typer.Argument(help='The folder that easing-fastai train wrote.', show_default=False)],
+    examples: Annotated[Path|None, typer.Option(show_default=False,
+        help='A folder of images; a few are shown, to be tried.')] = None,
+    threshold: Annotated[float|None, typer.Option(min=0, max=1, show_default=False,
+        help='Below this probability the page says "none of these". By default 0.9; 0 never says it.')] = None,
+    host: Annotated[str, typer.Option(help='The address to listen at; 0.0.0.0 lets your network in.')] = '127.0.0.1',
+    port: Annotated[int, typer.Option(min=1, max=65535, help='The port to listen at.')] = 7860,
+    export: Annotated[Path|None, typer.Option(show_default=False,
+        help='Open nothing; write a new folder that runs on Hugging Face Spaces, or anywhere.')] = None,
+):
+    "Show a model to others: a page in the browser."
+    need('gradio', *('onnx', 'onnxruntime', 'onnxscript')*bool(export), extra='serve')
+    from easing_fastai.serve.app import THRESHOLD
+    from easing_fastai.serve.serve import examples_from, serve
+    from easing_fastai.train.model import load_model
+    threshold = THRESHOLD if threshold is None else threshold
+    with explained():
+        loaded, images = load_model(model), examples_from(examples)
+        if export is None: return serve(loaded, host, port, threshold, images, say)
+    from easing_fastai.serve.space import write_space
+    where = printable(home_relative(expanded(export)))
+    failure = f'{where} could not be written'
+    with explained(failure, 'Name another folder.', lambda: 'Nothing was written.'), console.status('Writing'):
+        write_space(export, loaded, threshold, images)
+    say(f'{where} is written. Its README.md says how to open it, and how to publish it.', '✓ ', 'green')
 
 # %% ../nbs/api/91_cli.ipynb #cell-c20
 def silence_workers():

@@ -12,7 +12,7 @@ from conftest import REPO, start
 LIBRARY = REPO / 'easing_fastai'
 MODULES = sorted(path for path in LIBRARY.rglob('*.py') if path.name != '_modidx.py')
 FLOORS = [['base'], ['assets', 'plain', 'unpack', 'decode', 'anatomy', 'diagnose', 'images'], ['train', 'speed'],
-          ['experiments'], ['chapters'], ['figures', 'core', 'cli', 'magics', 'dev']]
+          ['serve'], ['experiments'], ['chapters'], ['figures', 'core', 'cli', 'magics', 'dev']]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # What may be imported from the same floor: this direction and no other.
 BESIDE = {('cli', 'dev'), ('dev', 'core'), ('cli', 'figures'), ('__main__', 'cli'), ('assets', 'plain'), ('dev', 'figures')}

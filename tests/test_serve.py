@@ -1,0 +1,258 @@
+"The page of a model: real uploads to a real server, what visitors do wrong, and the folder that runs elsewhere."
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from conftest import REPO, command
+from PIL import Image
+
+pytest.importorskip('gradio', reason='the extra serve is not installed')
+HANGS = 120  # seconds, after which a process will never end
+
+
+@pytest.fixture(scope='session')
+def model(tmp_path_factory) -> Path:
+    "The folder of a model with random weights: what a page says need not be true, only what `predict` says."
+    from hashlib import sha256
+
+    import torch
+    from fastai.vision.learner import create_vision_model
+
+    from easing_fastai.train.fit import architecture
+    from easing_fastai.train.model import ModelCard, packed_weights, write_model
+
+    labels = ['cat', '<b>dog</b>', 'other "things"']
+    torch.manual_seed(42)
+    weights = packed_weights(create_vision_model(architecture('digits_resnet18'), 3, pretrained=False), labels)
+    card = ModelCard('digits_resnet18', labels, 28, 0.875, 100, 40, 5, 42, 'folders', sha256(weights).hexdigest())
+    folder = tmp_path_factory.mktemp('serve') / 'model'
+    write_model(folder, card, weights, {})
+    return folder
+
+
+@pytest.fixture(scope='session')
+def uploads(tmp_path_factory) -> Path:
+    "What visitors may bring."
+    folder = tmp_path_factory.mktemp('uploads')
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8))
+    lying = Image.Exif()
+    lying[0x0112] = 6
+    noise.save(folder / 'photo.jpg', exif=lying)
+    noise.resize((7300, 5500)).save(folder / 'forty_megapixels.jpg')
+    noise.convert('RGBA').save(folder / 'ünï cödé #1.png')
+    (folder / 'text.jpg').write_text('Dear model,\n' * 100)
+    (folder / 'empty.jpg').touch()
+    (folder / 'cut.jpg').write_bytes((folder / 'photo.jpg').read_bytes()[:20_000])
+    (folder / 'page.svg').write_text('<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>')
+    Image.new('1', (10_000, 10_000)).save(folder / 'bomb.png')
+    return folder
+
+
+def free_port() -> int:
+    with socket.create_server(('127.0.0.1', 0)) as server:
+        return server.getsockname()[1]
+
+
+@contextmanager
+def served(*args, cwd: Path, env: dict | None = None):
+    "A process that serves a page, and its address; in the end it gets Ctrl-C."
+    process = subprocess.Popen([sys.executable, *map(str, args)], cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               env={**os.environ, 'PYTHONUNBUFFERED': '1', **(env or {})})
+    try:
+        line = process.stdout.readline()
+        assert (address := re.search(r'http://127\.0\.0\.1:\d+', line)), line + process.communicate(timeout=HANGS)[1]
+        yield process, address[0]
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.said = process.communicate(timeout=HANGS)
+
+
+@pytest.fixture(scope='session')
+def server(model, uploads, tmp_path_factory):
+    "The command, with a page that is open as long as these tests run."
+    folder = tmp_path_factory.mktemp('server')
+    (folder / 'examples').mkdir()
+    Image.open(uploads / 'photo.jpg').save(folder / 'examples' / 'one.png')
+    command = ['-m', 'easing_fastai', 'serve', model, '--port', free_port(), '--examples', folder / 'examples', '--threshold', '0']
+    env = {'PYTHONPATH': f"{REPO}{os.pathsep}{os.environ.get('PYTHONPATH', '')}", 'TMPDIR': str(folder)}
+    with served(*command, cwd=folder, env=env) as (process, address):
+        yield process, address
+    assert process.returncode == 130 and 'Traceback' not in process.said[1] and process.said[1].count('\n') == 1, process.said
+    assert [path.name for path in folder.iterdir()] == ['examples'], 'uploads stay behind'
+
+
+def ask(address: str, file: Path) -> tuple[str, dict | None]:
+    "What the page says, and the probabilities by label."
+    from gradio_client import Client, handle_file
+
+    said, bars = Client(address, verbose=False).predict(handle_file(file), api_name='/predict')
+    return said, bars and {bar['label']: bar['confidence'] for bar in bars['confidences']}
+
+
+@pytest.mark.parametrize('name', ['photo.jpg', 'forty_megapixels.jpg', 'ünï cödé #1.png'])
+def test_the_page_says_what_predict_says(server, model, uploads, name):
+    said, probabilities = ask(server[1], uploads / name)
+    code, output = command('predict', '--json', model, uploads / name)
+    expected, = json.loads(output)
+    assert code == 0 and probabilities == expected['probabilities'] and list(probabilities) == list(expected['probabilities'])
+    label = expected['class'].replace('<', '&lt;').replace('>', '&gt;').replace('"', '&quot;')
+    assert said.startswith(f'<p class="verdict">{label}: ')
+
+
+@pytest.mark.parametrize('name, words', [
+    ('text.jpg', 'text.jpg is not an image'), ('empty.jpg', 'not an image'), ('cut.jpg', 'damaged or cut off'),
+    ('page.svg', 'not an image'), ('bomb.png', '100 megapixels'),
+])
+def test_what_gets_no_prediction(server, uploads, name, words):
+    said, probabilities = ask(server[1], uploads / name)
+    assert words in said and not probabilities and 'Traceback' not in said and '/tmp' not in said
+
+
+def test_a_heavy_file_is_not_taken(server, uploads, tmp_path):
+    (tmp_path / 'heavy.jpg').write_bytes((uploads / 'photo.jpg').read_bytes() + bytes(33_000_000))
+    with pytest.raises(Exception, match='413|size'):
+        ask(server[1], tmp_path / 'heavy.jpg')
+
+
+def test_files_of_the_server_stay_there(server, model):
+    import httpx
+
+    for path in (model / 'model.safetensors', '/etc/passwd'):
+        assert httpx.get(f'{server[1]}/gradio_api/file={path}').status_code in (403, 404)
+    body = {'data': [{'path': '/etc/passwd', 'meta': {'_type': 'gradio.FileData'}}]}
+    event = httpx.post(f'{server[1]}/gradio_api/call/predict', json=body).json()['event_id']
+    assert 'event: error' in httpx.get(f'{server[1]}/gradio_api/call/predict/{event}').text
+
+
+def test_nothing_is_loaded_from_elsewhere(server):
+    import httpx
+
+    answer = httpx.get(server[1])
+    assert "default-src 'self'" in answer.headers['content-security-policy'] and 'fonts.googleapis.com' not in answer.text
+    assert '100 images' in answer.text and '87.5%' in answer.text and '<b>dog</b>' not in answer.text
+
+
+def test_visitors_at_once_and_many_in_a_row(server, model, uploads):
+    "20 uploads by two visitors; from the 6th on memory stays where it is."
+    expected = ask(server[1], uploads / 'photo.jpg')
+    other = ask(server[1], uploads / 'ünï cödé #1.png')
+    assert other != expected
+    files = [uploads / 'photo.jpg', uploads / 'ünï cödé #1.png']
+
+    def visit(file, n):
+        from gradio_client import Client, handle_file
+
+        client = Client(server[1], verbose=False)
+        return [client.predict(handle_file(file), api_name='/predict')[0] for _ in range(n)]
+
+    def both(n):
+        with ThreadPoolExecutor(2) as pool:
+            return list(pool.map(visit, files, (n, n)))
+
+    both(3)
+    process = psutil.Process(server[0].pid)
+    before = process.memory_info().rss
+    said = both(7)
+    assert said == [[expected[0]] * 7, [other[0]] * 7], 'each visitor gets the answer for the own image'
+    assert process.memory_info().rss - before < 30e6
+
+
+def test_port_in_use(model):
+    with socket.create_server(('127.0.0.1', 0)) as taken:
+        port = taken.getsockname()[1]
+        code, output = command('serve', model, '--port', port)
+        assert code == 1 and f'port {port}' in output and '--port' in output
+
+
+@pytest.mark.parametrize('args, words', [
+    (['nothing_here'], 'There is no folder'), ([__file__], 'is a file. Give the folder'), ([REPO], 'no folder of a model'),
+    (['MODEL', '--examples', 'nothing_here'], 'There is no folder'), (['MODEL', '--host', 'no.such.host.invalid'], 'no address'),
+    (['MODEL', '--threshold', '90'], 'threshold'), (['MODEL', '--port', '0'], 'port'), (['MODEL', '--host', '192.0.2.1'], 'Nothing can listen'),
+])
+def test_what_cannot_be_served(model, args, words):
+    code, output = command('serve', *(model if arg == 'MODEL' else arg for arg in args))
+    assert code in (1, 2) and words in output, output
+
+
+def test_without_the_extra(model, monkeypatch):
+    from easing_fastai import cli
+
+    monkeypatch.setattr(cli, 'find_spec', lambda name: None)
+    code, output = command('serve', model)
+    assert code == 1 and 'pip install "easing_fastai[serve]"' in output
+
+
+# ---- the folder that runs elsewhere ----
+
+
+@pytest.fixture(scope='session')
+def space(model, uploads, tmp_path_factory) -> Path:
+    pytest.importorskip('onnxscript', reason='the extra serve is not installed')
+    folder = tmp_path_factory.mktemp('space') / 'my space'
+    examples = tmp_path_factory.mktemp('examples')
+    Image.open(uploads / 'photo.jpg').save(examples / 'one.JPG')
+    code, output = command('serve', model, '--export', folder, '--examples', examples, '--threshold', '0.5')
+    assert code == 0 and 'my space is written' in output, output
+    return folder
+
+
+def test_the_space_runs_without_us(space, model, uploads):
+    "In a process that cannot import easing_fastai, fastai or torch."
+    first = "import sys, runpy\nsys.modules.update(easing_fastai=None, fastai=None, torch=None)\nsys.path.insert(0, '.')\n" \
+            "import gradio, page\nusual = page.launched\n" \
+            "def launched(demo): usual(demo, prevent_thread_lock=True); print(demo.local_url, flush=True); demo.block_thread()\n" \
+            "page.launched = launched\nrunpy.run_path('app.py', run_name='__main__')"
+    env = {'PYTHONPATH': '', 'GRADIO_SERVER_PORT': str(free_port())}
+    with served('-c', first, cwd=space, env=env) as (_, address):
+        _, found = ask(address, uploads / 'photo.jpg')
+        said, _ = ask(address, uploads / 'text.jpg')
+    expected, = json.loads(command('predict', '--json', model, uploads / 'photo.jpg')[1])
+    assert all(abs(found[label] - p) < 1e-4 for label, p in expected['probabilities'].items())
+    assert 'text.jpg is not an image' in said
+
+
+def test_what_is_in_the_space(space):
+    import yaml
+
+    head = yaml.safe_load((space / 'README.md').read_text(encoding='utf-8').split('---')[1])
+    assert head['sdk'] == 'gradio' and (space / head['app_file']).is_file() and '<b>' in head['title']
+    needs = (space / 'requirements.txt').read_text()
+    assert f"gradio=={head['sdk_version']}" in needs and not re.search('torch|fastai', needs)
+    assert [file.name for file in (space / 'examples').iterdir()] == ['1.jpg'] and 'THRESHOLD = 0.5' in (space / 'app.py').read_text()
+
+
+def test_nothing_is_overwritten(space, model):
+    before = (space / 'app.py').read_bytes()
+    code, output = command('serve', model, '--export', space)
+    assert code == 1 and 'nothing of yours is overwritten' in output and (space / 'app.py').read_bytes() == before
+
+
+# ---- in a browser ----
+
+
+def test_an_upload_in_the_browser(server, browser, uploads):
+    page, asked, errors = browser.new_page(), [], []
+    page.on('request', lambda request: asked.append(request.url))
+    page.on('pageerror', lambda error: errors.append(str(error)))
+    page.goto(server[1])
+    for name, words in (('photo.jpg', '%'), ('text.jpg', 'is not an image')):
+        page.wait_for_selector('input[type=file]', state='attached')
+        page.set_input_files('input[type=file]', uploads / name)
+        page.wait_for_selector(f'.verdict:has-text("{words}")')
+        page.locator('button[aria-label*=Clear], button[aria-label*=Remove]').first.click()
+        page.wait_for_selector('.verdict', state='detached')
+    page.locator('.gallery button, .gallery-item').first.click()
+    page.wait_for_selector('.verdict:has-text("%")')
+    assert page.locator('.verdict b').count() == 0, 'a label is text'
+    assert [url for url in asked if not url.startswith((server[1], 'data:', 'blob:'))] == [] and errors == []
+    page.close()
