@@ -20,7 +20,7 @@ def test_every_command_has_a_summary_that_fits(monkeypatch):
     code, output = command('--help')
     commands = output.partition('Commands: ')[2]
     assert code == 0 and '...' not in commands
-    for name in ('doctor', 'download', 'run', 'lab', 'check', 'train', 'predict', 'bench'):
+    for name in ('doctor', 'download', 'run', 'lab', 'check', 'train', 'predict', 'serve', 'bench'):
         assert name in commands.split()
 
 
