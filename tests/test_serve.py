@@ -87,7 +87,9 @@ def server(model, uploads, tmp_path_factory):
     env = {'PYTHONPATH': f"{REPO}{os.pathsep}{os.environ.get('PYTHONPATH', '')}", 'TMPDIR': str(folder)}
     with served(*command, cwd=folder, env=env) as (process, address):
         yield process, address
-    assert process.returncode == 130 and 'Traceback' not in process.said[1] and process.said[1].count('\n') == 1, process.said
+    errors = process.said[1]
+    assert process.returncode == 130 and errors.endswith('✗ Stopped.\n'), errors
+    assert errors.count('Error: ') == errors.count('InvalidPathError: '), 'of the forged path alone'
     assert [path.name for path in folder.iterdir()] == ['examples'], 'uploads stay behind'
 
 
