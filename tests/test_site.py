@@ -91,11 +91,11 @@ def test_pandoc_understands_the_words(path):
 
 
 def test_links_lead_to_headings():
-    headings = {path.name: {part['c'][1][0] for part in parts(json.loads(pandoc(words(path), '-f', 'markdown', '-t', 'json'))['blocks']) if part.get('t') == 'Header'}
+    headings = {path: {part['c'][1][0] for part in parts(json.loads(pandoc(words(path), '-f', 'markdown', '-t', 'json'))['blocks']) if part.get('t') == 'Header'}
                 for path in NOTEBOOKS}
     for path in NOTEBOOKS:
         for file, part in re.findall(r'\]\(([\w./-]*)#([\w.-]+)\)', words(path)):
-            assert part in headings[Path(file).name or path.name], f'{path.name}: {file}#{part}'
+            assert part in headings[(path.parent / (file or path.name)).resolve()], f'{path.name}: {file}#{part}'
 
 
 @pytest.mark.parametrize('file', ['nbs/llms.txt', 'README.md', 'nbs/404.qmd'])
