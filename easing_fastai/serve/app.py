@@ -67,7 +67,7 @@ def verdict(
 ) -> str: # a sentence, or a label with its probability
     "What the page says about an image: its class, or that it is none of them."
     label, probability = next(iter(probabilities.items()))
-    share = f'{math.floor(1000*probability)/10:.1f} %' # rounded down: 100 % is said of nothing less
+    share = f'{math.floor(1000*probability)/10:.1f}%' # rounded down: 100% is said of nothing less
     if probability >= threshold: return f'{label}: {share}'
     return (f'None of these. The most probable class, {label}, gets {share}, and less than {threshold:.0%} '
             'is no answer here.')
@@ -139,7 +139,7 @@ def launched(
     import gradio as gr
     theme = gr.themes.Default(font=['system-ui', 'sans-serif'], font_mono=['ui-monospace', 'monospace'])
     return page.launch(theme=theme, css=CSS, share=False, max_file_size=f'{MEGABYTES}mb', footer_links=[], quiet=True,
-                       **where)
+                       inline=False, **where)
 
 # %% ../../nbs/api/serve/75_app.ipynb #cell-031
 class OnnxModel:

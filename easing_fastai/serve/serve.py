@@ -76,20 +76,20 @@ class WithHeaders:
 def serve(
     model: TrainedModel,  # of `load_model`
     host: str = '127.0.0.1',
-    port: int = 7860,
+    port: int|None = 7860, # None: the first free one from there on
     threshold: float = THRESHOLD,   # below it the page says "none of these"
     examples: list[str] = (),       # paths of images
     say: Callable = print,          # called with the address, in a sentence
     wait: Callable|None = None,     # called with the address; the page closes when it returns. None: Ctrl-C
 ):
     "Shows a model's page until Ctrl-C; raises `ServeError` if the page cannot be opened."
-    check_port(host, port)
+    if port: check_port(host, port)
     with tempfile.TemporaryDirectory(prefix='easing-fastai-', ignore_cleanup_errors=True) as uploads:
         os.environ['GRADIO_TEMP_DIR'] = uploads
         from starlette.middleware import Middleware
         page = page_for(model.predict, asdict(model.card), threshold, examples)
         try:
-            launched(page, server_name=host, server_port=port, prevent_thread_lock=True, inline=False,
+            launched(page, server_name=host, server_port=port, prevent_thread_lock=True,
                      app_kwargs={'middleware': [Middleware(WithHeaders)]})
             say(f'The page is open: {page.local_url.rstrip("/")}   To close it: Ctrl-C')
             if wait: wait(page.local_url)
