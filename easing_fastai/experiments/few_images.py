@@ -123,13 +123,14 @@ def few_learner(
     pretrained: bool, # False: all weights are random
     bs: int = 32,     # images in a batch
     n_batches: int|None = None, # in an epoch; by default one round, but at least 6 and at most 12
-    path: Path|None = None # where `lr_find` may write for a moment
+    path: Path|None = None, # where `lr_find` may write for a moment
+    n_out: int = 2    # classes
 ) -> Learner: # on the CPU, silent; its batches are normalised already
     "fastai's own learner for a few images, with the backbone that comes with the package."
     n_batches = n_batches or min(max(len(y)//min(bs, len(y)), 6), 12)
     batches = TensorLoader(x, y, bs, n_batches=n_batches, after_batch=lambda batch: (normalised(batch[0]), batch[1]))
     dls = DataLoaders(batches, batches, path=path or '.', device=torch.device('cpu'))
-    learn = vision_learner(dls, digits_resnet18, n_out=2, pretrained=pretrained, normalize=False,
+    learn = vision_learner(dls, digits_resnet18, n_out=n_out, pretrained=pretrained, normalize=False,
                            loss_func=CrossEntropyLossFlat(), opt_func=FusedAdam, cbs=NoValidation)
     learn.remove_cb(ProgressCallback)
     learn.logger = lambda row: None
