@@ -17,7 +17,7 @@ def lines(field: str) -> list[str]:
 
 
 version = re.search(r'__version__ = "(.+)"', (here / 'easing_fastai' / '__init__.py').read_text(encoding='utf-8'))[1]
-lab, serve, dev = (lines(f'{extra}_requirements') for extra in ('lab', 'serve', 'dev'))
+extras = {extra: lines(f'{extra}_requirements') for extra in ('lab', 'photos', 'serve')}
 pythons = [f'Programming Language :: Python :: 3.{minor}' for minor in range(11, 15)]
 
 setup(
@@ -32,7 +32,7 @@ setup(
         *pythons,
     ],
     install_requires=lines('requirements'),
-    extras_require={'lab': lab, 'serve': serve, 'dev': dev + lab + serve},
+    extras_require={**extras, 'dev': lines('dev_requirements') + sum(extras.values(), [])},
     entry_points={
         'console_scripts': lines('console_scripts'),
         'nbdev': ['easing_fastai = easing_fastai._modidx:d'],  # so that other nbdev projects can link to our pages

@@ -134,12 +134,15 @@ def doctor():
 # %% ../nbs/api/91_cli.ipynb #cell-009
 @app.command()
 def download():
-    "Fetch MNIST_SAMPLE and ResNet-18 for when you are offline."
+    "Fetch MNIST_SAMPLE, ResNet-18 and photographs for when you are offline."
     from easing_fastai.assets.backbone import download_resnet18
     from easing_fastai.assets.datasets import download_mnist_sample
     from easing_fastai.assets.network import AssetError
+    from easing_fastai.assets.photographs import download_photographs
     failed = False
-    for name, fetch in {'MNIST_SAMPLE': download_mnist_sample, 'ResNet-18': download_resnet18}.items():
+    wanted = {'MNIST_SAMPLE': download_mnist_sample, 'ResNet-18': download_resnet18,
+              'the ants and bees': download_photographs}
+    for name, fetch in wanted.items():
         say(f'Fetching {name}')
         with explained(left=lambda name=name: f'Nothing of {name} was kept.'):
             try: say(f'{name} is in {home_relative(fetch())}', '✓ ', 'green')
@@ -284,7 +287,8 @@ HeldOut = Annotated[float|None, typer.Option('--valid', min=0.01, max=0.9, show_
     help='The share of each class to hold out, if the folder does not say which. By default 0.2.')]
 Side = Annotated[int|None, typer.Option('--size', min=8, max=4096, show_default=False,
     help='The side of the squares that images become, in pixels. By default as the images suggest.')]
-Flip = Annotated[bool, typer.Option('--flip', help='Mirror half of the training images.')]
+Flip = Annotated[bool|None, typer.Option('--flip/--no-flip', show_default=False,
+    help='Mirror half of the training images. By default photographs only.')]
 
 # %% ../nbs/api/91_cli.ipynb #cell-017
 @app.command('train')
@@ -293,11 +297,12 @@ def train_on_folder(
     epochs: Annotated[int, typer.Option(
         min=1, help='Epochs in which everything is trained, after one in which only the new head is.')] = 5,
     arch: Annotated[str, typer.Option('--arch', '--backbone', show_default=False, help='A network of torchvision, '
-        "as resnet34. By default ResNet-18, or the package's own if that cannot be had.")] = '',
+        'as resnet34. By default ResNet-18; if that cannot be had, efficientnet_lite0 for photographs, '
+        "else the package's own for digits.")] = '',
     out: Annotated[Path, typer.Option(
         help='The folder of the model. A model that is there is replaced.')] = Path('easing-fastai-model'),
     seed: Seed = 42, bs: BatchSize = None, lr: LearningRate = None, valid: HeldOut = None, size: Side = None,
-    flip: Flip = False,
+    flip: Flip = None,
 ):
     "Make a model of a folder of images, and a report about it."
     from easing_fastai.chapters.environment import best_device

@@ -234,8 +234,10 @@ def processed(tmp_path_factory) -> Path:
 @pytest.fixture(scope='session')
 def digits() -> Path:
     "The offline digits, in the data folder of the tests."
-    from easing_fastai.assets.datasets import mnist_sample
+    from easing_fastai.assets.datasets import data_folder, mnist_sample
+    from easing_fastai.assets.photographs import make_photo_patches
 
+    make_photo_patches(data_folder() / 'photo_patches')  # what the pages on photographs read
     return mnist_sample()
 
 

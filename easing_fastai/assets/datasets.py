@@ -7,7 +7,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/assets/datasets.html.md"
 # %% auto #0
 __all__ = ['N_IMAGES', 'WITH_TABLE', 'FILES_DIGEST', 'PIXELS_DIGEST', 'ENDINGS', 'PNG_END', 'VARIANTS', 'data_folder',
            'images_in', 'files_digest', 'pixels_digest', 'broken', 'wrong_labels', 'damage', 'checked', 'draw_digit',
-           'vary', 'make_digits_sample', 'extract', 'downloaded', 'download_mnist_sample', 'written', 'mnist_sample']
+           'vary', 'make_digits_sample', 'extract', 'downloaded', 'download_mnist_sample', 'made_here', 'mnist_sample']
 
 # %% ../../nbs/api/assets/20_datasets.ipynb #cell-002
 import configparser, csv, hashlib, math, os, shutil, tarfile, zipfile, zlib
@@ -230,10 +230,11 @@ def download_mnist_sample(
 ) -> Path: # where the data set is now
     "Downloads MNIST_SAMPLE to where fastai looks for it; raises `AssetError` if that cannot be done."
     url = url or URLs.MNIST_SAMPLE
-    return downloaded('mnist_sample', 'MNIST_SAMPLE', url, lambda archive: check(checks_module(fastai.data), url, archive))
+    def fits(archive): return check(checks_module(fastai.data), url, archive)
+    return downloaded('mnist_sample', 'MNIST_SAMPLE', url, fits)
 
 # %% ../../nbs/api/assets/20_datasets.ipynb #cell-024
-def written(
+def made_here(
     folder: Path,  # a data set that the package can make
     make: Callable # called with the folder
 ) -> Path: # the folder, checked
@@ -251,7 +252,7 @@ def mnist_sample() -> Path: # the data folder: train/3, train/7, valid/3, valid/
     if not digits.exists() and not is_offline():
         try: return download_mnist_sample()
         except AssetError as e: why = str(e)
-    path = written(digits, make_digits_sample)
+    path = made_here(digits, make_digits_sample)
     print(f"Data: digits_sample, scikit-learn's handwritten digits ({why}). "
           "To get the real one: easing-fastai download")
     return path

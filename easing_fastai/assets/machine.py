@@ -6,7 +6,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/assets/machine.html.md""
 
 # %% auto #0
 __all__ = ['TRIED', 'is_translated', 'python_finding', 'import_problem', 'kernel_problem', 'hiding', 'package_finding',
-           'package_findings', 'data_finding', 'backbone_finding']
+           'package_findings', 'data_finding', 'backbone_finding', 'photographs_finding']
 
 # %% ../../nbs/api/assets/22_machine.ipynb #cell-002
 import os, platform, subprocess, sys
@@ -125,3 +125,22 @@ def backbone_finding() -> Finding:
         why_not_resnet18() # opens the file, as `backbone` does
     except (RuntimeError, OSError) as e: return Finding('backbone', 'not usable', 'wrong', str(e))
     return Finding('backbone', f'resnet18 in {home_relative(resnet18_file().parent)}', 'fine')
+
+# %% ../../nbs/api/assets/22_machine.ipynb #cell-m07
+def photographs_finding() -> Finding:
+    "The row about photographs of chapter 11, and about a network for yours; needs a working fastai."
+    from easing_fastai.assets.backbone import GET_LITE0, efficientnet_lite0, lite0_file, ready_weights, resnet18_file
+    from easing_fastai.assets.datasets import AssetError, damage, data_folder
+    network = 'resnet18' if resnet18_file().exists() else 'efficientnet_lite0' if lite0_file() else None
+    try:
+        folder = data_folder()
+        if network == 'efficientnet_lite0': ready_weights(efficientnet_lite0)
+    except AssetError as e: return Finding('photographs', 'not usable', 'note', str(e))
+    present = [name for name in ('hymenoptera_data', 'photo_patches') if (folder/name).is_dir()]
+    if present and (lacks := damage(folder/present[0])):
+        return Finding('photographs', f'{home_relative(folder/present[0])} is damaged: {lacks}', 'note',
+                       'rename or remove that folder')
+    found = f'{network or "no network for them"}, data: {present[0] if present else "none yet"}'
+    if network is None: return Finding('photographs', found, 'note', f'to train on yours: {GET_LITE0}')
+    if 'hymenoptera_data' in present: return Finding('photographs', found, 'fine')
+    return Finding('photographs', found, 'note', 'to have ants and bees offline: easing-fastai download')

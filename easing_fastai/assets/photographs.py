@@ -13,7 +13,7 @@ from pathlib import Path
 # %% ../../nbs/api/assets/20b_photographs.ipynb #cell-003
 from PIL import Image
 from sklearn.datasets import load_sample_images
-from .datasets import checked, data_folder, downloaded, written
+from .datasets import checked, data_folder, downloaded, made_here
 from .network import AssetError, is_offline
 from ..base.files import whole_folder
 
@@ -55,7 +55,7 @@ def download_photographs(
     url: str = HYMENOPTERA # the archive
 ) -> Path: # where the data set is now
     "Downloads PyTorch's ants and bees; raises `AssetError` if that cannot be done, or if they are others."
-    return downloaded('hymenoptera_data', 'PyTorch\'s ants and bees', url, Path.exists) # what is in it is hashed
+    return downloaded('hymenoptera_data', "PyTorch's ants and bees", url, Path.exists) # what is in it is hashed
 
 # %% ../../nbs/api/assets/20b_photographs.ipynb #cell-013
 def photo_sample() -> Path: # the data folder: train/CLASS and val/CLASS
@@ -66,7 +66,7 @@ def photo_sample() -> Path: # the data folder: train/CLASS and val/CLASS
     if not patches.exists() and not is_offline():
         try: return download_photographs()
         except AssetError as e: why = str(e)
-    path = written(patches, make_photo_patches)
-    print(f"Data: photo_patches, cut from two photographs of scikit-learn ({why}). "
+    path = made_here(patches, make_photo_patches)
+    print(f'Data: photo_patches, cut from two photographs of scikit-learn ({why}). '
           'To get the ants and bees: easing-fastai download')
     return path

@@ -8,7 +8,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/environment.html.md"""
 __all__ = ['why_broken', 'best_device', 'device_findings', 'check_environment']
 
 # %% ../../nbs/00_environment.ipynb #cell-004
-from ..assets.machine import backbone_finding, data_finding, package_findings, python_finding
+from ..assets.machine import backbone_finding, data_finding, package_findings, photographs_finding, python_finding
 from ..base.show import Finding, Report
 
 # %% ../../nbs/00_environment.ipynb #cell-016
@@ -56,5 +56,6 @@ def device_findings() -> list[Finding]:
 def check_environment() -> Report: # rows with `.what`, `.found`, `.verdict`, `.to_do`; `.ok` if training can work
     "What is installed, what will compute, where data goes, and what to type where something is wrong."
     report = Report('Is this machine ready?', [python_finding(), *package_findings()])
-    if report.ok: report += [*device_findings(), data_finding(), backbone_finding()] # these need a torch that works
+    if report.ok: # these need a torch that works
+        report += [*device_findings(), data_finding(), backbone_finding(), photographs_finding()]
     return report

@@ -19,12 +19,13 @@ from pathlib import Path
 # %% ../../nbs/api/train/72_model.ipynb #cell-003
 import safetensors.torch
 import torch
-from fastai.vision.augment import Resize, ResizeMethod
+from fastai.vision.augment import Resize
 from fastai.vision.core import PILImage, image2tensor, imagenet_stats
 from fastai.vision.learner import create_vision_model
 from PIL import Image
 from safetensors import SafetensorError
 from torch import nn
+from ..assets.network import AssetError
 from ..base.files import MADE_BY, FolderError, expanded, home_relative, is_model, printable
 from ..base.files import whole_folder
 from ..base.formats import image_formats
@@ -48,7 +49,7 @@ class ModelCard:
     seed: int          # of everything random
     layout: str        # where the labels stood
     weights_sha256: str
-    resize: str = 'squish'
+    resize: str = 'squish' # or crop: how they become squares
     mean: list = field(default_factory=lambda: list(imagenet_stats[0]))
     std: list = field(default_factory=lambda: list(imagenet_stats[1]))
     versions: dict = field(default_factory=lambda: {'python': platform.python_version(), **{
@@ -76,7 +77,7 @@ EXPECTED = { # a field of the card: what it must be, in words and as a test
                lambda texts: isinstance(texts, list) and len(texts) > 1 and all(isinstance(t, str) for t in texts)
                and len(set(texts)) == len(texts)),
     'size': ('an integer from 1 to 4096', lambda n: type(n) is int and 1 <= n <= 4096),
-    'resize': ("'squish'", lambda text: text == 'squish'),
+    'resize': ("'squish' or 'crop'", lambda text: text in ('squish', 'crop')),
     'mean': ('three numbers', lambda values: are_numbers(values, above=-math.inf)),
     'std': ('three numbers above 0', lambda values: are_numbers(values, above=0)),
     'accuracy': ('a number from 0 to 1', lambda n: type(n) in (int, float) and 0 <= n <= 1),
@@ -253,7 +254,7 @@ class TrainedModel:
         card: ModelCard   # of the same
     ):
         self.model, self.card, self.labels = model.eval(), card, card.labels
-        self.upright, self.resize = Upright(), Resize(card.size, ResizeMethod.Squish)
+        self.upright, self.resize = Upright(), Resize(card.size, card.resize)
         self.mean, self.std = (torch.tensor(numbers).view(3, 1, 1) for numbers in (card.mean, card.std))
 
     def predict(self,
@@ -274,10 +275,12 @@ def load_model(
     card = read_card(folder)
     weights = read_weights(folder, card)
     try:
-        model = create_vision_model(architecture(card.arch), len(card.labels), pretrained=False)
+        arch = architecture(card.arch)
+        model = create_vision_model(arch, len(card.labels), pretrained=False)
         model.load_state_dict(weights)
         other = [name for name, t in model.state_dict().items() if t.dtype != weights[name].dtype]
         if other: raise RuntimeError(f'another type of numbers in {other[0]}')
+    except AssetError as e: raise ModelError(f'{printable(home_relative(folder))} cannot be used: {e}') from e
     except (FolderError, RuntimeError) as e:
         raise ModelError(f'{printable(home_relative(folder))}: the weights do not fit the network '
                          f'{printable(card.arch)} with {len(card.labels)} classes.') from e

@@ -22,7 +22,7 @@ from fastai.learner import Learner
 from fastai.torch_core import set_seed
 from ..base.files import FolderError, existing_folder, expanded, home_relative, printable
 from ..images.check import ImageCheck, check_images
-from .fit import Settings, architecture, dataloaders_for, fit, learner_for, side_for, try_out, usable_images
+from .fit import Settings, architecture, dataloaders_for, fit, learner_for, plan_for, usable_images
 from .model import ModelCard, refuse_small_disk, refuse_to_overwrite, packed_weights, write_model
 from .processes import alone, first_once, join
 from .report import as_png, plot_confusion, plot_results, ranked_predictions, report_page, rivals
@@ -96,20 +96,23 @@ def train(
     if rank: say, on_progress = lambda text: None, None # one of several processes reports
     path, out, settings = existing_folder(path), expanded(out), settings or Settings()
     refuse_to_overwrite(out) # before anything takes time
-    network = architecture(arch)
+    if arch: architecture(arch) # a wrong name, too
     check, files, notes = look_at_folder(path, seed, settings, say, on_progress and partial(on_progress, 'check'))
-    size = settings.size or side_for(files)
-    try_out(network, size)
+    plan = plan_for(path, files, arch, settings)
+    for note in plan.notes: say(note)
     set_seed(seed)
-    dls = dataloaders_for(path, files, size, settings.flip, **({'bs': settings.bs} if settings.bs else {}))
-    learn = first_once(lambda: learner_for(dls, network)) # several processes: one downloads
+    bs = {'bs': settings.bs} if settings.bs else {}
+    dls = dataloaders_for(path, files, plan.size, plan.flip, plan.crop, plan.stats, **bs)
+    learn = first_once(lambda: learner_for(dls, plan.network, train_bn=not plan.head_alone)) # one of several downloads
     refuse_small_disk(out, learn.model)
-    say(f'{network.__name__} on images of {size}×{size} pixels, classes: {", ".join(map(printable, dls.vocab))}')
+    classes = ', '.join(map(printable, dls.vocab))
+    say(f'{plan.network.__name__} on images of {plan.size}×{plan.size} pixels, classes: {classes}')
     steps = (1 + epochs)*-(-len(dls.train)//n_processes)
     done = count(1)
     on_batch = on_progress and (lambda: on_progress('train', next(done), steps))
-    table = fit(learn, epochs, on_batch, lambda row: say(epoch_line(row)), settings.lr)
+    table = fit(learn, epochs, on_batch, lambda row: say(epoch_line(row)), settings.lr, plan.head_alone)
     if not np.isfinite(table[['train_loss', 'valid_loss']].iloc[-1].astype(float)).all():
         raise FolderError('The loss is not a number any more, so nothing was written. Try another --seed.')
     if rank: return None # and the first writes
-    with alone(): return write_with_report(out, learn, table, check, files, notes, size=size, epochs=epochs, seed=seed)
+    with alone(): return write_with_report(out, learn, table, check, files, notes + plan.notes, epochs=epochs,
+                                           seed=seed, **plan.for_card())
