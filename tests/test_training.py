@@ -164,7 +164,7 @@ def test_a_folder_that_is_not_what_it_claims(damage, trained, tmp_path):
 
 
 @pytest.mark.parametrize('field, found', [('size', True), ('size', 0), ('std', [0, 0, 0]), ('mean', [0.5, float('nan'), 0.5]), ('labels', ['a']), ('labels', 'ab'),
-                                          ('labels', ['\ud800', 2]), ('arch', None), ('made_by', 'x'), ('format', 2), ('resize', 'crop')])
+                                          ('labels', ['\ud800', 2]), ('arch', None), ('made_by', 'x'), ('format', 2), ('resize', 'pad')])
 def test_the_field_that_is_wrong_is_named(field, found, trained, tmp_path):
     copy = Path(shutil.copytree(trained[0], tmp_path / 'model'))
     card = json.loads((copy / 'model.json').read_text())
