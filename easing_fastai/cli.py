@@ -134,7 +134,7 @@ def doctor():
 # %% ../nbs/api/91_cli.ipynb #cell-009
 @app.command()
 def download():
-    "Fetch MNIST_SAMPLE, ResNet-18 and photographs for when you are offline."
+    "Fetch data and weights for when you are offline."
     from easing_fastai.assets.backbone import download_resnet18
     from easing_fastai.assets.datasets import download_mnist_sample
     from easing_fastai.assets.network import AssetError

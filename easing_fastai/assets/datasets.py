@@ -128,7 +128,7 @@ def damage(
         if files_digest(images) == FILES_DIGEST.get(path.name): return None
         if file := next(filter(broken, images), None):
             return f'{Path(file).parent.relative_to(path).as_posix()} holds an image that is broken, {Path(file).name}'
-        known, is_known = PIXELS_DIGEST.get(path.name), path.name in FILES_DIGEST # JPEGs are not decoded alike everywhere
+        known, is_known = PIXELS_DIGEST.get(path.name), path.name in FILES_DIGEST # JPEGs differ by their decoder
         if pixels_digest(images) != known if known else is_known: return f'its images are not those of {path.name}'
     except OSError as e: return reason(e)
     return None

@@ -6,7 +6,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/train/fit.html.md"""
 
 # %% auto #0
 __all__ = ['HELD_OUT', 'FEW', 'Settings', 'held_out', 'usable_images', 'side_for', 'Upright', 'dataloaders_for', 'architecture',
-           'network_for', 'try_out', 'learner_for', 'KeepTable', 'fit', 'Plan', 'plan_for']
+           'network_for', 'try_out', 'learner_for', 'KeepTable', 'fit', 'TrainingPlan', 'plan_for']
 
 # %% ../../nbs/api/train/71_fit.ipynb #cell-002
 import difflib, random, tempfile
@@ -242,7 +242,7 @@ def fit(
 
 # %% ../../nbs/api/train/71_fit.ipynb #cell-b06
 @dataclass
-class Plan:
+class TrainingPlan:
     "What was decided for a training."
     network: Callable
     size: int             # side of the squares, in pixels
@@ -262,7 +262,7 @@ def plan_for(
     files: pd.DataFrame, # of `usable_images`
     arch: str|None,      # name of the network, for `architecture`; None: what fits the images
     settings: Settings   # what was chosen
-) -> Plan:
+) -> TrainingPlan:
     "What fits these images; raises `FolderError` if a chosen network doesn't."
     network, photographs, says = network_for([path/file for file in files.file], arch)
     size = settings.size or side_for(files, least=128 if photographs else 28)
@@ -270,6 +270,6 @@ def plan_for(
     n_train = int((~files.is_valid).sum())
     head_alone = photographs and n_train < FEW
     few = f'{n_train:,} photographs are few: the head alone is trained, and the body stays as ImageNet left it'
-    return Plan(network, size, flip=photographs if settings.flip is None else settings.flip, crop=photographs,
+    return TrainingPlan(network, size, flip=photographs if settings.flip is None else settings.flip, crop=photographs,
                 stats=model_meta[network].get('stats', imagenet_stats), head_alone=head_alone,
                 notes=[*filter(None, [says, few if head_alone else ''])])
