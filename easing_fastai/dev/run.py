@@ -40,7 +40,7 @@ def chapters() -> dict[str, Path]: # e.g. {'00': …/00_environment.ipynb}, in r
     return {p.stem.split('_')[0]: p for p in sorted(notebooks_folder().glob('[0-9]*_*.ipynb'))}
 
 # %% ../../nbs/dev/02_run.ipynb #cell-009
-SILENCED = 'ignore:`torch.jit.script` is deprecated:FutureWarning'
+SILENCED = 'ignore:`torch.jit.script` is deprecated:FutureWarning,ignore:IProgress not found' # the second: timm's tqdm
 
 class KernelError(RuntimeError):
     "A kernel did not start; the message says why, and what to do."

@@ -53,7 +53,12 @@ def as_batch(
 ) -> np.ndarray: # float32, 1×3×size×size
     "An image prepared as the validation images were."
     with Image.open(file, formats=FORMATS) as opened: image = ImageOps.exif_transpose(opened.convert('RGB'))
-    image = image.resize((card['size'], card['size']), Image.Resampling.BILINEAR)
+    side = card['size']
+    if card['resize'] == 'crop': # to the middle; otherwise it is squished
+        cut = int(min(image.size)/side*side)
+        left, top = ((length - cut)//2 for length in image.size)
+        image = image.crop((left, top, left + cut, top + cut))
+    image = image.resize((side, side), Image.Resampling.BILINEAR)
     numbers = np.asarray(image, dtype=np.float32).transpose(2, 0, 1)/255
     mean, std = (np.array(card[name], dtype=np.float32).reshape(3, 1, 1) for name in ('mean', 'std'))
     return ((numbers - mean)/std)[None]
