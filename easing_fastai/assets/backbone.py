@@ -113,9 +113,9 @@ def like_digit(
 def are_photographs(
     files: Sequence[Path] # images
 ) -> bool:
-    "False if most of some twenty of them are like digits."
+    "False if half or more of some twenty of them are like digits, or if there are none."
     some = files[::max(len(files)//20, 1)]
-    return sum(map(like_digit, some)) <= len(some)/2
+    return sum(map(like_digit, some)) < len(some)/2
 
 # %% ../../nbs/api/assets/21_backbone.ipynb #cell-008
 def resnet18_file() -> Path: # whether it exists or not
