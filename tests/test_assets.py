@@ -143,7 +143,7 @@ def test_a_broken_archive_leaves_nothing(data, server, tmp_path_factory):
 def test_a_changed_file_at_the_real_address_is_refused(data, server, monkeypatch, tmp_path_factory):
     server.answer = archive(tmp_path_factory.mktemp('source'))
     monkeypatch.setattr(datasets, 'check', lambda module, url, file: False)  # as fastai's checksum would answer
-    with pytest.raises(AssetError, match='not the file that fastai expects'):
+    with pytest.raises(AssetError, match='not the file that is expected'):
         datasets.download_mnist_sample(server.url)
     assert list(data.iterdir()) == []
 

@@ -21,6 +21,7 @@ import pandas as pd
 import torch
 import torchvision
 from fastai.callback.core import Callback
+from fastai.callback.training import BnFreeze
 from fastai.data.core import DataLoaders
 from fastai.data.transforms import Normalize
 from fastai.learner import Learner
@@ -194,13 +195,14 @@ def try_out(
 def learner_for(
     dls: DataLoaders, # of `dataloaders_for`
     arch: Callable,   # of `network_for`
-    **kwargs          # for `vision_learner`
+    head_alone: bool = False # will nothing but the head be trained?
 ) -> Learner: # pretrained, its body frozen
     "A learner; raises `FolderError` if the pretrained weights cannot be had."
     try: ready_weights(arch)
     except AssetError as e:
         raise FolderError(f'{str(e).rstrip(".")}. Leave --arch away for a network that is on this disk.') from e
-    return vision_learner(dls, arch, metrics=accuracy, path=tempfile.gettempdir(), **kwargs)
+    return vision_learner(dls, arch, metrics=accuracy, path=tempfile.gettempdir(), train_bn=not head_alone,
+                          cbs=BnFreeze() if head_alone else None)
 
 # %% ../../nbs/api/train/71_fit.ipynb #cell-012
 class KeepTable(Callback):

@@ -103,7 +103,7 @@ def train(
     set_seed(seed)
     bs = {'bs': settings.bs} if settings.bs else {}
     dls = dataloaders_for(path, files, plan.size, plan.flip, plan.crop, plan.stats, **bs)
-    learn = first_once(lambda: learner_for(dls, plan.network, train_bn=not plan.head_alone)) # one of several downloads
+    learn = first_once(lambda: learner_for(dls, plan.network, plan.head_alone)) # one of several downloads
     refuse_small_disk(out, learn.model)
     classes = ', '.join(map(printable, dls.vocab))
     say(f'{plan.network.__name__} on images of {plan.size}×{plan.size} pixels, classes: {classes}')
