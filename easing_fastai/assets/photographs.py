@@ -12,7 +12,6 @@ from pathlib import Path
 
 # %% ../../nbs/api/assets/20b_photographs.ipynb #cell-003
 from PIL import Image
-from sklearn.datasets import load_sample_images
 from .datasets import checked, data_folder, downloaded, made_here
 from .network import AssetError, is_offline
 from ..base.files import whole_folder
@@ -38,6 +37,7 @@ def make_photo_patches(
     folder: Path # where the data set shall be; left as it is if it exists
 ) -> Path: # the same folder
     "Cuts the patches and writes them as train/CLASS and val/CLASS."
+    from sklearn.datasets import load_sample_images # takes a second, and is seldom needed
     found = load_sample_images()
     photos = {Path(name).name: Image.fromarray(pixels) for name, pixels in zip(found.filenames, found.images)}
     with whole_folder(folder) as work:
