@@ -7,6 +7,7 @@ import struct
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import REPO, SOLUTION, start
 
 NOTEBOOKS = sorted(p for p in (REPO / 'nbs').rglob('*.ipynb') if not {'_proc', '.ipynb_checkpoints'} & set(p.parts))
@@ -79,6 +80,8 @@ def test_kept_outputs(path):
 @every_notebook
 def test_figures_have_captions_and_descriptions(path):
     for cell in code_cells(path):
+        for option in re.findall(r'^#\| ([a-z-]+: .*)', source(cell), flags=re.M):
+            assert isinstance(yaml.safe_load(option), dict), f'Quarto reads options as YAML, where a second colon needs quotes: {option}'
         for output in cell['outputs']:
             if png := output.get('data', {}).get('image/png'):
                 assert {'fig-cap', 'fig-alt'} <= directives(cell), source(cell)
