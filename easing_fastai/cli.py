@@ -297,7 +297,8 @@ def train_on_folder(
     epochs: Annotated[int, typer.Option(
         min=1, help='Epochs in which everything is trained, after one in which only the new head is.')] = 5,
     arch: Annotated[str, typer.Option('--arch', '--backbone', show_default=False, help='A network of torchvision, '
-        'as resnet34. By default ResNet-18; if that cannot be had, efficientnet_lite0 for photographs, '
+        'as resnet34, or of timm, if that is installed. By default ResNet-18; if that cannot be had, '
+        'efficientnet_lite0 for photographs, '
         "else the package's own for digits.")] = '',
     out: Annotated[Path, typer.Option(
         help='The folder of the model. A model that is there is replaced.')] = Path('easing-fastai-model'),

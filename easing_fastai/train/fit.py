@@ -6,12 +6,14 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/train/fit.html.md"""
 
 # %% auto #0
 __all__ = ['HELD_OUT', 'FEW', 'Settings', 'held_out', 'usable_images', 'side_for', 'Upright', 'dataloaders_for', 'architecture',
-           'network_for', 'try_out', 'learner_for', 'KeepTable', 'fit', 'TrainingPlan', 'plan_for']
+           'network_name', 'untrained', 'stats_of', 'ready_timm', 'network_for', 'try_out', 'learner_for', 'KeepTable',
+           'fit', 'TrainingPlan', 'plan_for']
 
 # %% ../../nbs/api/train/71_fit.ipynb #cell-002
-import difflib, random, tempfile
+import difflib, random, tempfile, urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 # %% ../../nbs/api/train/71_fit.ipynb #cell-003
@@ -30,12 +32,14 @@ from fastai.torch_core import num_distrib
 from fastai.vision.augment import Resize, ResizeMethod, aug_transforms
 from fastai.vision.core import PILImage, imagenet_stats
 from fastai.vision.data import ImageDataLoaders
-from fastai.vision.learner import create_vision_model, default_split, model_meta, vision_learner
+from fastai.vision.learner import (create_timm_model, create_vision_model, default_split, model_meta,
+                                   vision_learner)
 from fasttransform.transform import Transform
 from PIL import ImageOps
-from ..assets.backbone import NO_PHOTOGRAPHS, are_photographs, choose_backbone, digits_resnet18
-from ..assets.backbone import efficientnet_lite0, ready_weights
-from ..assets.network import AssetError
+from torch import nn
+from ..assets.backbone import GET_LITE0, NO_PHOTOGRAPHS, are_photographs, choose_backbone
+from ..assets.backbone import digits_resnet18, efficientnet_lite0, ready_weights
+from ..assets.network import AssetError, downloading, is_offline
 from ..base.files import FolderError, printable
 from ..base.show import listed
 from ..images.check import ImageCheck
@@ -153,25 +157,74 @@ def dataloaders_for(
 
 # %% ../../nbs/api/train/71_fit.ipynb #cell-010
 def architecture(
-    name: str # as in torchvision, efficientnet_lite0 or digits_resnet18
-) -> Callable: # an architecture for `vision_learner`
+    name: str # as in torchvision or timm, efficientnet_lite0 or digits_resnet18
+) -> Callable|str: # an architecture for `vision_learner`; a network of timm is its name
     "The network of that name; raises `FolderError` if there is none."
     own = {arch.__name__: arch for arch in (digits_resnet18, efficientnet_lite0)}
     if name in own: return own[name]
     names = torchvision.models.list_models(module=torchvision.models)
     if name not in names:
+        if has_timm := find_spec('timm') is not None:
+            import timm # takes a second or two
+            if timm.is_model(name): return name
+            names += timm.list_models()
         near = difflib.get_close_matches(name.lower(), [*names, *own], n=3) or ['resnet18', 'resnet34', *own]
+        others = ' and of timm' if has_timm else f'; with timm also its more than 1,000: {GET_LITE0}'
         raise FolderError(f'There is no network {printable(name)}. Near that: {", ".join(near)}. '
-                          f'Known are {" and ".join(own)} and the networks of torchvision.models.')
+                          f'Known are {" and ".join(own)} and the networks of torchvision.models{others}.')
     arch = getattr(torchvision.models, name)
     model_meta.setdefault(arch, {'cut': None, 'split': default_split, 'stats': imagenet_stats, 'weights': 'DEFAULT'})
     return arch
+
+
+# %% ../../nbs/api/train/71_fit.ipynb #cell-n02
+def network_name(
+    arch: Callable|str # of `architecture`
+) -> str:
+    "What a network is called."
+    return arch if isinstance(arch, str) else arch.__name__
+
+def untrained(
+    arch: Callable|str, # of `architecture`
+    n_out: int          # classes
+) -> nn.Module: # body and head, as `vision_learner` makes them
+    "A network with random weights."
+    if isinstance(arch, str): return create_timm_model(arch, n_out, pretrained=False)[0]
+    return create_vision_model(arch, n_out, pretrained=False)
+
+def stats_of(
+    arch: Callable|str # of `architecture`
+) -> tuple: # mean and standard deviation of each channel
+    "What the images of a network are normalised with."
+    if not isinstance(arch, str): return model_meta[arch].get('stats', imagenet_stats)
+    import timm
+    cfg = timm.get_pretrained_cfg(arch)
+    return (list(cfg.mean), list(cfg.std)) if cfg else imagenet_stats
+
+
+# %% ../../nbs/api/train/71_fit.ipynb #cell-n03
+def ready_timm(
+    name: str # of a network of timm
+):
+    "The pretrained weights of it on this disk, downloaded if need be; raises `AssetError` if they cannot be had."
+    import timm
+    from huggingface_hub import try_to_load_from_cache
+    cfg = timm.get_pretrained_cfg(name)
+    if not (cfg and cfg.has_weights): raise AssetError(f'timm has no pretrained weights for {name}')
+    files = ('model.safetensors', 'pytorch_model.bin') if cfg.hf_hub_id else ()
+    if any(isinstance(try_to_load_from_cache(cfg.hf_hub_id, file), str) for file in files): return
+    failed = f'The weights of {name} could not be downloaded'
+    if is_offline(): raise AssetError(f'{failed}: EASING_FASTAI_OFFLINE is set, so there is no network')
+    with downloading(failed):
+        urllib.request.urlopen('https://huggingface.co').close() # is it there at all?
+        timm.create_model(name, pretrained=True)
+
 
 # %% ../../nbs/api/train/71_fit.ipynb #cell-b02
 def network_for(
     images: list[Path],  # that will be trained with
     name: str|None = None # for `architecture`; None: what fits the images
-) -> tuple[Callable, bool, str]: # an architecture; was it made for such photographs?; what has to be said about it
+) -> tuple[Callable|str, bool, str]: # an architecture; was it made for such photographs?; what has to be said about it
     "The network to train, and whether it is one for photographs that gets photographs."
     photographs = are_photographs(images)
     arch, says = (architecture(name), '') if name else choose_backbone(images)
@@ -186,19 +239,21 @@ def try_out(
     "Raises `FolderError` if fastai cannot use a network for images of that size: before its weights are downloaded."
     if arch in (torchvision.models.resnet18, digits_resnet18, efficientnet_lite0): return
     try:
-        with torch.no_grad(): create_vision_model(arch, 2, pretrained=False).eval()(torch.zeros(1, 3, size, size))
-    except (StopIteration, NotImplementedError, RuntimeError) as e: # no pooling layer to cut at, or too few pixels
-        raise FolderError(f'fastai cannot use {arch.__name__} for images of {size}×{size} pixels. '
-                          'Take a network such as resnet34, resnet50 or efficientnet_b0.') from e
+        with torch.no_grad(): untrained(arch, 2).eval()(torch.zeros(1, 3, size, size))
+    except (StopIteration, NotImplementedError, RuntimeError, AssertionError) as e: # no pooling layer, a fixed size
+        why = f' ({str(e).rstrip(".")})' if isinstance(e, AssertionError) and str(e) else ''
+        raise FolderError(f'fastai cannot use {network_name(arch)} for images of {size}×{size} pixels{why}. '
+                          'Choose another --size, or a network such as resnet34, resnet50 or efficientnet_b0.') from e
+
 
 # %% ../../nbs/api/train/71_fit.ipynb #cell-f13
 def learner_for(
     dls: DataLoaders, # of `dataloaders_for`
-    arch: Callable,   # of `network_for`
+    arch: Callable|str, # of `network_for`
     head_alone: bool = False # will nothing but the head be trained?
 ) -> Learner: # pretrained, its body frozen
     "A learner; raises `FolderError` if the pretrained weights cannot be had."
-    try: ready_weights(arch)
+    try: ready_timm(arch) if isinstance(arch, str) else ready_weights(arch)
     except AssetError as e:
         raise FolderError(f'{str(e).rstrip(".")}. Leave --arch away for a network that is on this disk.') from e
     return vision_learner(dls, arch, metrics=accuracy, path=tempfile.gettempdir(), train_bn=not head_alone,
@@ -246,7 +301,7 @@ def fit(
 @dataclass
 class TrainingPlan:
     "What was decided for a training."
-    network: Callable
+    network: Callable|str
     size: int             # side of the squares, in pixels
     flip: bool            # mirror half of the training images?
     crop: bool            # cut off what is not square, or squish?
@@ -273,5 +328,5 @@ def plan_for(
     head_alone = photographs and n_train < FEW
     few = f'{n_train:,} photographs are few: the head alone is trained, and the body stays as ImageNet left it'
     return TrainingPlan(network, size, flip=photographs if settings.flip is None else settings.flip, crop=photographs,
-                stats=model_meta[network].get('stats', imagenet_stats), head_alone=head_alone,
+                stats=stats_of(network), head_alone=head_alone,
                 notes=[*filter(None, [says, few if head_alone else ''])])

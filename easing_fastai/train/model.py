@@ -21,7 +21,6 @@ import safetensors.torch
 import torch
 from fastai.vision.augment import Resize
 from fastai.vision.core import PILImage, image2tensor, imagenet_stats
-from fastai.vision.learner import create_vision_model
 from PIL import Image
 from safetensors import SafetensorError
 from torch import nn
@@ -31,7 +30,7 @@ from ..base.files import whole_folder
 from ..base.formats import image_formats
 from ..base.show import shorten
 from ..images.one_file import fits_ending
-from .fit import Upright, architecture
+from .fit import Upright, architecture, untrained
 
 # %% ../../nbs/api/train/72_model.ipynb #cell-m01
 FILES = {'model.json', 'model.safetensors', 'training.csv', 'confusion_matrix.png', 'results.png', 'index.html'}
@@ -275,8 +274,7 @@ def load_model(
     card = read_card(folder)
     weights = read_weights(folder, card)
     try:
-        arch = architecture(card.arch)
-        model = create_vision_model(arch, len(card.labels), pretrained=False)
+        model = untrained(architecture(card.arch), len(card.labels))
         model.load_state_dict(weights)
         other = [name for name, t in model.state_dict().items() if t.dtype != weights[name].dtype]
         if other: raise RuntimeError(f'another type of numbers in {other[0]}')

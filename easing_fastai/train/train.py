@@ -22,7 +22,8 @@ from fastai.learner import Learner
 from fastai.torch_core import set_seed
 from ..base.files import FolderError, existing_folder, expanded, home_relative, printable
 from ..images.check import ImageCheck, check_images
-from .fit import Settings, architecture, dataloaders_for, fit, learner_for, plan_for, usable_images
+from .fit import (Settings, architecture, dataloaders_for, fit, learner_for,
+                                     network_name, plan_for, usable_images)
 from .model import ModelCard, refuse_small_disk, refuse_to_overwrite, packed_weights, write_model
 from .processes import alone, first_once, join
 from .report import as_png, plot_confusion, plot_results, ranked_predictions, report_page, rivals
@@ -50,7 +51,7 @@ def write_with_report(
     with learn.no_bar(): probabilities, truth = (t.cpu().numpy() for t in learn.get_preds())
     predicted, labels = probabilities.argmax(axis=1), list(map(str, learn.dls.vocab))
     weights = packed_weights(learn.model, labels)
-    card = ModelCard(learn.arch.__name__, labels, accuracy=float((predicted == truth).mean()),
+    card = ModelCard(network_name(learn.arch), labels, accuracy=float((predicted == truth).mean()),
                      n_train=len(learn.dls.train_ds), n_valid=len(truth), layout=check.layout.kind,
                      weights_sha256=sha256(weights).hexdigest(), **kwargs)
     ranked = ranked_predictions(files.file[files.is_valid].tolist(), probabilities, truth, labels)
@@ -106,7 +107,7 @@ def train(
     learn = first_once(lambda: learner_for(dls, plan.network, plan.head_alone)) # one of several downloads
     refuse_small_disk(out, learn.model)
     classes = ', '.join(map(printable, dls.vocab))
-    say(f'{plan.network.__name__} on images of {plan.size}×{plan.size} pixels, classes: {classes}')
+    say(f'{network_name(plan.network)} on images of {plan.size}×{plan.size} pixels, classes: {classes}')
     steps = (1 + epochs)*-(-len(dls.train)//n_processes)
     done = count(1)
     on_batch = on_progress and (lambda: on_progress('train', next(done), steps))
