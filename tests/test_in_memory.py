@@ -14,8 +14,8 @@ from conftest import cold_start
 from fastai.vision.all import (Adam, Brightness, Callback, CategoryBlock, CropPad, CutMix, DataBlock, DataLoader,
                                DataLoaders, Datasets, FlipItem, GradientAccumulation, GrandparentSplitter, ImageBlock,
                                ImageDataLoaders, Interpretation, IntToFloatTensor, Learner, MaskBlock, MixedPrecision,
-                               MixUp, Normalize, PILImage, PILImageBW, PointBlock, RandomCrop, ReduceLROnPlateau,
-                               Resize, ResizeMethod, SaveModelCallback, SkipItemException, TensorImage, TfmdDL,
+                               MixUp, Normalize, PILImage, PILImageBW, PointBlock, RandomCrop, RandomResizedCrop,
+                               ReduceLROnPlateau, Resize, ResizeMethod, SaveModelCallback, SkipItemException, TensorImage, TfmdDL,
                                TfmdLists, ToTensor, TransformBlock, accuracy, aug_transforms, get_image_files,
                                imagenet_stats, load_learner, noop, parent_label, set_seed, vision_learner)
 from fasttransform.transform import Function
@@ -71,6 +71,9 @@ def center(file): return [[12, 12], [3, 4]]
 def mask_of(file): return file
 
 
+class OwnCrop(RandomCrop): pass
+
+
 GREY = ImageBlock(cls=PILImageBW), CategoryBlock
 WAYS = {
     'plain': {}, 'grey': dict(blocks=GREY), 'small batches': dict(bs=5),
@@ -83,6 +86,8 @@ WAYS = {
     'divided by less': dict(batch_tfms=IntToFloatTensor(div=2.)),
     'masks': dict(blocks=(ImageBlock, MaskBlock), get_y=mask_of),
     'points': dict(blocks=(ImageBlock, PointBlock), get_y=center),
+    'crops in workers': dict(item_tfms=Resize((16, 20)), num_workers=2, bs=5, batch_tfms=aug_transforms(size=12)),
+    'more workers than batches': dict(item_tfms=[FlipItem(), RandomResizedCrop(16)], num_workers=3, bs=16),
     'no label': dict(blocks=(ImageBlock,), get_y=None), 'a late draw': dict(item_tfms=flips_the_last),
 }
 
@@ -343,7 +348,7 @@ def with_own_sample(images):
 
 
 STAY = {  # what makes loaders, and a word of the sentence
-    'random crop in workers': (lambda images: loaders(images, num_workers=2, item_tfms=RandomCrop(8)), 'RandomCrop'),
+    'own crop in workers': (lambda images: loaders(images, num_workers=2, item_tfms=OwnCrop(8)), 'OwnCrop'),
     'generator in an object': (lambda images: loaders(images, item_tfms=OwnGenerator()), 'generator'),
     'generator in a module': (lambda images: loaders(images, item_tfms=draws_from_a_global), 'generator'),
     'generator in a list': (lambda images: loaders(images, item_tfms=draws_in_a_list), 'generator'),
@@ -370,7 +375,7 @@ def test_loaders_that_stay_as_they_are(case, images, capsys):
     assert word in capsys.readouterr().out.splitlines()[-1].partition('stay as they are:')[2]
 
 
-@pytest.mark.parametrize('case', ['random crop in workers', 'generator in an object', 'generator in a module',
+@pytest.mark.parametrize('case', ['own crop in workers', 'generator in an object', 'generator in a module',
                                   'own sample', 'an item left out'])
 def test_the_batches_of_loaders_that_stay(case, images):
     "Trying the transforms has not moved a generator."

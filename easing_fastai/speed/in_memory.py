@@ -6,13 +6,13 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/speed/in_memory.html.md"
 
 # %% auto #0
 __all__ = ['LIBRARIES', 'COPIES', 'WORTH_WORKERS', 'UNSEEN', 'PIPELINES', 'CannotKeep', 'rng_states', 'names_in', 'within_reach',
-           'has_own_generator', 'same', 'n_bytes', 'stacked', 'Reader', 'image_mode', 'Kept', 'origin', 'InMemoryDL',
-           'OnPlainTensors', 'check_followed', 'read_once', 'as_kept', 'in_memory']
+           'has_own_generator', 'same', 'n_bytes', 'stacked', 'Reader', 'image_mode', 'Kept', 'origin', 'foreign',
+           'InMemoryDL', 'drawing_as', 'OnPlainTensors', 'check_followed', 'read_once', 'as_kept', 'in_memory']
 
 # %% ../../nbs/api/speed/80_in_memory.ipynb #cell-002
 import gc, multiprocessing, random, sys
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from copy import copy, deepcopy
 from time import perf_counter
 from types import CodeType, FunctionType, MethodType, ModuleType
@@ -23,7 +23,8 @@ import torch
 from fastai.data.core import DataLoaders, Datasets, TfmdDL, TfmdLists
 from fastai.data.load import DataLoader, SkipItemException
 from fastai.data.transforms import Categorize, IntToFloatTensor, Normalize
-from fastai.torch_core import TensorCategory, TensorImageBase, defaults, no_random
+from fastai.torch_core import (TensorCategory, TensorImageBase, defaults, get_random_states, no_random,
+                               set_random_states)
 from fastai.vision.core import ToTensor
 from fastcore.basics import chunked, patch
 from fasttransform.transform import Pipeline, compose_tfms
@@ -215,6 +216,7 @@ class Kept:
         check_room: Callable # called with the bytes that each chunk takes; raises if they are too many
     ):
         self.origin, self.n, self.left, self.types = origin(reader.dl), reader.dl.n, reader.left, reader.types
+        self.foreign = foreign(reader.left)
         self.columns = reader.columns and tuple(part.new_empty(self.n, *part.shape[1:]) for part in reader.columns)
         self.items, row = [], 0
         for chunk in reader.chunks():
@@ -229,29 +231,49 @@ def origin(
 ) -> list: # to be compared, one by one, with `is`
     "What decides about the items of a loader: its data set, whether that is for training, the item transforms."
     return [dl.dataset, getattr(dl.dataset, 'split_idx', None), *getattr(dl.after_item, 'fs', [None])]
+def foreign(
+    tfms: list # transforms
+) -> list[str]: # names of some of them
+    "Those that are not fastai's own: who knows what they keep between two images."
+    return [tfm.name.split(' -- ')[0] for tfm in tfms if not type(tfm).__module__.startswith('fastai.')]
+
 
 # %% ../../nbs/api/speed/80_in_memory.ipynb #cell-013
-UNSEEN = {'create_item', 'create_batch', 'do_batch', 'retain', 'chunkify', 'sample'} # methods that cutting leaves out
+UNSEEN = {'create_item', 'create_batch', 'do_batch', 'retain', 'chunkify', 'sample',
+          'get_idxs'} # methods that cutting leaves out
 
 class InMemoryDL(TfmdDL):
     "A `TfmdDL` whose items were read once; made by `in_memory`."
+    workers = 0 # processes whose random numbers are drawn here
+
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.after_batch = OnPlainTensors(self.after_batch)
 
     def is_kept(self) -> bool:
-        "Whether what was kept is what this loader would read now, and would read in this process if that matters."
+        "Whether what was kept is what this loader would read now, and what is left to do can be done here."
         kept, now = self.kept, origin(self)
         return (len(now) == len(kept.origin) and all(a is b for a, b in zip(now, kept.origin)) and self.n <= kept.n
-                and not UNSEEN & vars(self).keys() and not (kept.left and self.fake_l.num_workers))
+                and not UNSEEN & vars(self).keys() and not (kept.foreign and self.fake_l.num_workers))
 
     def __iter__(self):
-        with self.fake_l.no_multiproc() if self.is_kept() else nullcontext(): yield from super().__iter__()
+        is_kept = self.is_kept()
+        self.workers = self.fake_l.num_workers if is_kept and self.kept.left else 0
+        with self.fake_l.no_multiproc() if is_kept else nullcontext(): yield from super().__iter__()
+
+    def get_idxs(self):
+        rows = super().get_idxs()
+        with torch.random.fork_rng(devices=[]): # the number that PyTorch draws next, for its workers
+            self.seed = torch.empty((), dtype=torch.int64).random_().item()
+        return rows
 
     def create_batches(self,
         samps: Iterator # row numbers, in order
     ) -> Iterator: # batches, before `after_batch`
         "Cuts batches out of the columns, if that can be done."
+        if self.workers:
+            yield from self.in_turns(list(samps))
+            return
         if not (self.kept.columns and self.bs and not getattr(self.before_batch, 'fs', True) and self.is_kept()):
             yield from super().create_batches(samps)
             return
@@ -259,6 +281,37 @@ class InMemoryDL(TfmdDL):
             rows = torch.tensor(rows)
             columns = zip(self.kept.columns, self.kept.types)
             yield tuple(column.index_select(0, rows).as_subclass(kind) for column, kind in columns)
+
+# %% ../../nbs/api/speed/80_in_memory.ipynb #cell-turns-code
+@contextmanager
+def drawing_as(
+    states: dict # of the generators of one worker; moved on
+):
+    "Within the block, random numbers come from there."
+    own = get_random_states()
+    set_random_states(**states)
+    try: yield
+    finally:
+        states.update(get_random_states())
+        set_random_states(**own)
+
+@patch
+def in_turns(self: InMemoryDL,
+    rows: list # numbers of items, in order
+) -> Iterator: # batches, before `after_batch`
+    "What the worker processes would make, a batch each in turns."
+    waiting = []
+    for worker in range(self.workers):
+        own = [row for i, row in enumerate(rows) if i//(self.bs or 1) % self.workers == worker] # fastai: sample
+        with no_random(self.seed + worker, reproducible=False): states = get_random_states() # fastai: _wif
+        waiting.append((TfmdDL.create_batches(self, iter(own)), states))
+    while waiting:
+        for turn in list(waiting):
+            batches, states = turn
+            with drawing_as(states): batch = next(batches, None)
+            if batch is None: waiting.remove(turn)
+            else: yield batch
+
 
 # %% ../../nbs/api/speed/80_in_memory.ipynb #cell-do-item
 @patch
@@ -333,9 +386,9 @@ def read_once(
     readers = [Reader(dl) for dl in loaders]
     names = {reader: [tfm.name.split(' -- ')[0] for tfm in reader.left] for reader in readers}
     for reader in readers:
-        if reader.left and reader.dl.fake_l.num_workers:
-            raise CannotKeep(f'{names[reader][0]} draws random numbers, and each worker process draws its own; '
-                             'with num_workers=0 the images can be kept')
+        if reader.dl.fake_l.num_workers and (others := foreign(reader.left)):
+            raise CannotKeep(f'{others[0]} is not a transform of fastai, and it or one before it draws random numbers, '
+                             'each worker process its own; with num_workers=0 the images can be kept')
     n_items, expected = sum(dl.n for dl in loaders), sum(reader.dl.n*reader.n_bytes for reader in readers)
     check_room(0)
     print(f'in_memory: {n_items:,} items are read once and take about {expected/1e6:,.1f} MB', end='')
