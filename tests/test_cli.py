@@ -287,6 +287,24 @@ def test_bench_offline(tmp_path, digits):
     assert out.read_bytes().startswith(b'\x89PNG') and [p.name for p in tmp_path.iterdir()] == ['bench.png']
 
 
+def test_bench_on_photographs(tmp_path, monkeypatch):
+    "Small squares, one epoch."
+    from functools import partial
+
+    from easing_fastai import cli
+    from easing_fastai.assets import backbone, photographs
+    from easing_fastai.speed import bench
+
+    patches = photographs.make_photo_patches(tmp_path / 'photo_patches')
+    monkeypatch.setattr(photographs, 'photo_sample', lambda: patches)
+    monkeypatch.setattr(backbone, 'choose_backbone', lambda images: (backbone.digits_resnet18, ''))
+    monkeypatch.setattr(bench, 'compare_photos', partial(bench.compare_photos, epochs=1, size=32))
+    monkeypatch.setattr(cli, 'silence_workers', lambda: None)  # it is for the rest of a process
+    code, output = command('bench', '--photos', '--repeats', 1)
+    assert code == 0 and 'photo_patches; ' in output and 'Resize(128), fine_tune(3)' in output
+    assert all(way in output for way in bench.PHOTO_WAYS) and output.count('1.00') >= 1
+
+
 @pytest.mark.skipif(os.name == 'nt', reason='signals')
 def test_bench_interrupted(tmp_path, digits):
     out = tmp_path / 'bench.png'

@@ -263,24 +263,28 @@ class InMemoryDL(TfmdDL):
 
     def get_idxs(self):
         rows = super().get_idxs()
-        with torch.random.fork_rng(devices=[]): # the number that PyTorch draws next, for its workers
-            self.seed = torch.empty((), dtype=torch.int64).random_().item()
+        if self.workers:
+            with torch.random.fork_rng(devices=[]): # the number that PyTorch draws next, for its workers
+                self.seed = torch.empty((), dtype=torch.int64).random_().item()
         return rows
 
-    def create_batches(self,
-        samps: Iterator # row numbers, in order
-    ) -> Iterator: # batches, before `after_batch`
-        "Cuts batches out of the columns, if that can be done."
-        if self.workers:
-            yield from self.in_turns(list(samps))
-            return
-        if not (self.kept.columns and self.bs and not getattr(self.before_batch, 'fs', True) and self.is_kept()):
-            yield from super().create_batches(samps)
-            return
-        for rows in chunked(samps, self.bs, self.drop_last): # as asked for: `show_batch` gives row numbers without end
-            rows = torch.tensor(rows)
-            columns = zip(self.kept.columns, self.kept.types)
-            yield tuple(column.index_select(0, rows).as_subclass(kind) for column, kind in columns)
+
+# %% ../../nbs/api/speed/80_in_memory.ipynb #cell-cut
+@patch
+def create_batches(self: InMemoryDL,
+    samps: Iterator # row numbers, in order
+) -> Iterator: # batches, before `after_batch`
+    "Cuts batches out of the columns, if that can be done."
+    if self.workers:
+        yield from self.in_turns(list(samps))
+        return
+    if not (self.kept.columns and self.bs and not getattr(self.before_batch, 'fs', True) and self.is_kept()):
+        yield from TfmdDL.create_batches(self, samps)
+        return
+    for rows in chunked(samps, self.bs, self.drop_last): # as asked for: `show_batch` gives row numbers without end
+        rows = torch.tensor(rows)
+        columns = zip(self.kept.columns, self.kept.types)
+        yield tuple(column.index_select(0, rows).as_subclass(kind) for column, kind in columns)
 
 # %% ../../nbs/api/speed/80_in_memory.ipynb #cell-turns-code
 @contextmanager
