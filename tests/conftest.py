@@ -1,6 +1,5 @@
 "What several tests need: a home of its own for data and weights, and processes started in it."
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -15,6 +14,7 @@ from unittest.mock import patch
 import nbformat
 import pytest
 from filelock import FileLock
+from warm import Warm
 
 REPO = Path(__file__).parent.parent
 
@@ -42,32 +42,7 @@ def cold_start(*args: str, cwd: Path | None = None, **env: str) -> subprocess.Co
                           capture_output=True, timeout=600)
 
 
-class Warm:
-    "Starts programs as `cold_start` does, without the seconds that importing fastai takes: see warm.py."
-
-    def __init__(self):
-        self.python, self.made = None, 0
-
-    def __call__(self, *args: str, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess:
-        if sys.platform != 'linux' or args[0] not in ('-c', '-m'):
-            return cold_start(*args, cwd=cwd, **env)
-        if not self.python:
-            command = without_privileges([sys.executable, str(REPO / 'tests' / 'warm.py')])
-            self.python = subprocess.Popen(command, cwd=HOME, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.made += 1
-        out, err = HOME / f'{self.made}.out', HOME / f'{self.made}.err'
-        program = {'args': args, 'cwd': str(cwd or HOME), 'env': {**os.environ, **env}, 'out': str(out), 'err': str(err)}
-        self.python.stdin.write(json.dumps(program) + '\n')
-        self.python.stdin.flush()
-        code = int(self.python.stdout.readline())
-        return subprocess.CompletedProcess(args, code, *(file.read_text(encoding='utf-8') for file in (out, err)))
-
-    def end(self):
-        if self.python:
-            self.python.communicate()
-
-
-start = Warm()
+start = Warm(HOME)
 
 
 SOLUTION = re.compile(r'<details>\n<summary>Solution</summary>.*?</details>', flags=re.S)
@@ -96,13 +71,6 @@ def read_only(folder: Path, on: bool):
     "Takes the right to write from a folder and all in it, or gives it back."
     for path in (folder, *folder.rglob('*')):
         path.chmod(path.stat().st_mode & ~0o222 if on else path.stat().st_mode | 0o200)
-
-
-def without_privileges(command: list[str]) -> list[str]:
-    "For root, read-only means nothing; so root gives up the privilege that makes it so, where that can be done."
-    if hasattr(os, 'geteuid') and os.geteuid() == 0 and shutil.which('setpriv'):
-        return ['setpriv', '--bounding-set=-dac_override,-dac_read_search', '--inh-caps=-dac_override,-dac_read_search', *command]
-    return command
 
 
 def copy_repo(folder: Path) -> Path:

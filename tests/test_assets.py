@@ -17,7 +17,7 @@ import pytest
 import torchvision
 from conftest import REPO, resnet18_in, start
 from fastai.data.external import fastai_cfg
-from faults import Program
+from fault_cases import Program
 from PIL import Image
 from easing_fastai.assets import backbone as backbones
 from easing_fastai.assets import datasets, network, photographs

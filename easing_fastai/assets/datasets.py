@@ -23,17 +23,18 @@ from fastdownload.core import check, checks_module
 from PIL import Image
 from torch.hub import download_url_to_file
 from .network import AssetError, downloading, is_offline, reason
-from ..base.files import home_relative, whole_folder
+from ..base.files import FolderError, expanded, home_relative, whole_folder
 from ..base.formats import image_formats
 
 # %% ../../nbs/api/assets/20_datasets.ipynb #cell-008
 def data_folder() -> Path: # by default ~/.fastai/data
     "The folder in which fastai keeps its data sets; raises `AssetError` if it cannot be used."
-    config = Path(os.environ.get('FASTAI_HOME', '~/.fastai')).expanduser()/'config.ini' # where fastai has it
     try:
+        config = expanded(os.environ.get('FASTAI_HOME', '~/.fastai'))/'config.ini' # where fastai has it
         folder = fastai_path('data')
         if folder is None: raise configparser.NoOptionError('data', 'DEFAULT')
         with suppress(FileNotFoundError): os.stat(folder/'mnist_sample') # a closed folder says so here
+    except FolderError as e: raise AssetError(f'{e} It stands in the environment variable FASTAI_HOME.') from e
     except OSError as e:
         other = f', or name another folder in {home_relative(config)}' if os.path.exists(config) else ''
         raise AssetError(f"fastai's folder cannot be used: {reason(e)}. "

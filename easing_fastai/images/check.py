@@ -16,7 +16,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
@@ -168,13 +167,15 @@ def look_at_all(
     on_progress: Callable # called with how many are done, and of how many
 ) -> list[Seen]: # in the same order
     "Looks at files with as many threads as there are processors."
-    look = partial(look_at, unpack_all=sum(file.suffix.lower() == '.png' for file in files) <= MANY)
+    n_png = sum(file.suffix.lower() == '.png' for file in files)
+    def look(file, is_sampled): return look_at(file, n_png <= MANY, is_sampled)
+    sampled = [i % (1 + n_png//MANY) == 0 for i in range(len(files))] # at most MANY are decoded anyway
     Image.init() # all formats, before the threads begin
     with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
         warnings.simplefilter('ignore') # Pillow warns of what is in the table anyway
         seen = []
         try:
-            for one in pool.map(look, files):
+            for one in pool.map(look, files, sampled):
                 seen.append(one)
                 on_progress(len(seen), len(files))
         except KeyboardInterrupt:

@@ -29,7 +29,7 @@ from ..base.files import MADE_BY, FolderError, expanded, home_relative, is_model
 from ..base.files import whole_folder
 from ..base.formats import image_formats
 from ..base.show import shorten
-from ..images.one_file import fits_ending
+from ..images.one_file import fits_ending, has_all_rows
 from .fit import Upright, architecture, untrained
 
 # %% ../../nbs/api/train/72_model.ipynb #cell-m01
@@ -235,6 +235,8 @@ def checked_image(
     try:
         with Image.open(file, formats=image_formats()) as opened: kind = opened.format
         image = PILImage.create(file)
+        with open(file, 'rb') as stream:
+            if kind == 'PNG' and not has_all_rows(stream): raise ValueError('rows are missing at its end')
     except Image.DecompressionBombError as e:
         raise ModelError(f'{where} is larger than Pillow opens. Make it smaller.') from e
     except Image.UnidentifiedImageError as e: raise ModelError(f'{where} is not an image that can be read here.') from e

@@ -23,6 +23,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from ..base.files import printable
+from ..base.formats import image_formats
 from ..base.show import page_of, plural
 from ..images.check import ImageCheck
 from .model import ModelCard
@@ -77,7 +78,7 @@ def plot_results(
     axes = [ax] if ax else [*plt.subplots(rows, 3, figsize=(7, 2.87*rows), layout='constrained')[1].flat]
     for ax in axes: ax.axis('off')
     for ax, row in zip(axes, ranked.itertuples()):
-        with Image.open(folder/row.file) as image:
+        with Image.open(folder/row.file, formats=image_formats()) as image:
             image.draft('RGB', (300, 300)) # a JPEG is decoded small
             image = ImageOps.exif_transpose(image).convert('RGB')
         image.thumbnail((300, 300))
@@ -106,7 +107,7 @@ def channel_histogram(
     file: Path # an image
 ) -> np.ndarray: # 24 shares, eight for each channel
     "How often each eighth of the brightness occurs in red, green and blue."
-    with Image.open(file) as image:
+    with Image.open(file, formats=image_formats()) as image:
         image.draft('RGB', (64, 64))
         counts = np.array(image.convert('RGB').histogram(), float).reshape(3, 8, 32).sum(axis=2)
     return (counts/counts.sum(axis=1, keepdims=True)).ravel()
