@@ -1,18 +1,20 @@
-"A sample of the faults in faults.py; `make faults` runs all of them."
-import subprocess
+"A sample of the cases in fault_cases.py; `make faults` runs all of them."
 import sys
 
 import pytest
-from conftest import start
+from fault_cases import python
 from faults import failure, sample
 
-
-def warm(args: tuple, cwd, env: dict) -> tuple[int, str]:
-    done: subprocess.CompletedProcess = start(*args, cwd=cwd, **env)
-    return done.returncode, ' '.join((done.stdout + done.stderr).split())
+pytestmark = pytest.mark.skipif(sys.platform != 'linux', reason='pipes, links and forked processes')
 
 
-@pytest.mark.skipif(sys.platform == 'win32', reason='pipes and links')
-@pytest.mark.parametrize('case', sample(15), ids=lambda case: case.name)
+@pytest.fixture(scope='module', autouse=True)
+def one_python():
+    "The process that the cases are forked from."
+    yield
+    python.end()
+
+
+@pytest.mark.parametrize('case', sample(60), ids=lambda case: case.name)
 def test_a_fault(case):
-    assert failure(case, warm) is None
+    assert failure(case) is None

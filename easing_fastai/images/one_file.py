@@ -104,7 +104,8 @@ def checksums_fit(
 
 # %% ../../nbs/api/images/66_one_file.ipynb #cell-r02
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4} # kind of colours in the head of a PNG: numbers for each pixel
-PASSES = (8, 8, 0, 0), (8, 8, 4, 0), (4, 8, 0, 4), (4, 4, 2, 0), (2, 4, 0, 2), (2, 2, 1, 0), (1, 2, 0, 1) # steps, starts
+PASSES = ( # to the right, down: the steps and the first pixel of each
+    (8, 8, 0, 0), (8, 8, 4, 0), (4, 8, 0, 4), (4, 4, 2, 0), (2, 4, 0, 2), (2, 2, 1, 0), (1, 2, 0, 1))
 
 def bytes_of_rows(
     head: bytes # of a PNG: what is in its IHDR

@@ -44,7 +44,7 @@ def check_port(
 ):
     "Raises `ServeError` if nothing can listen there."
     try: family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except OSError as e:
+    except (OSError, UnicodeError) as e: # the second for what is no name at all
         raise ServeError(f'There is no address {printable(host)}. Leave --host away, or say --host 127.0.0.1.') from e
     with socket.socket(family, socket.SOCK_STREAM) as tried:
         if os.name == 'posix': tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1) # as the server will
