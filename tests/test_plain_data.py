@@ -69,7 +69,7 @@ def prove(ours: tuple, theirs: tuple):
     return prove_equal(ours[0], theirs[0]) + prove_equal(ours[1], theirs[1]) + prove_equal(ours[2], theirs[2])
 
 
-@pytest.mark.parametrize('method, workers', [('crop', 0), ('crop', 2), ('squish', 0)])
+@pytest.mark.parametrize('method, workers', [('crop', 0), ('crop', 2), ('pad', 0), ('pad', 2), ('squish', 0)])
 def test_images_of_all_kinds(zoo, method, workers):
     prove(twin(zoo, method=method, workers=workers), reference(zoo, workers, method))
 
@@ -193,7 +193,8 @@ def test_the_model(model_of_fastai):
     prove_equal(model_of(vision_model), model_of_fastai)
 
 
-@pytest.mark.parametrize('name', ['resnet34', 'resnet152', 'resnext50_32x4d', 'wide_resnet50_2'])
+@pytest.mark.parametrize('name', ['resnet34', 'resnet152', 'resnext50_32x4d', 'wide_resnet50_2', 'densenet121', 'vgg11_bn',
+                                  'squeezenet1_1', 'alexnet', 'mobilenet_v3_small', 'efficientnet_b0'])
 def test_the_layer_groups_of_other_architectures(name):
     "fastai knows only of some where to part the body; `meta` has no numbers, so that this is quick."
     from fastai.vision.learner import default_split, model_meta
@@ -209,11 +210,11 @@ MODEL_MISTAKES = {
     'head not initialised again': ('if isinstance(layer, nn.Linear): nn.init', 'if False: nn.init'),
     'offset of BatchNorm at 0': ('nn.init.constant_(layer.bias, 1e-3)', 'pass'),
     'the image nobody sees left out': ('.uniform_(-1, 1)', ''),
-    'cut one part too late': ('[:-2])', '[:-1])'),
+    'cut one part too late': ('parts[:pools[-1]]', 'parts[:pools[-1] + 1]'),
     'poolings swapped': ('[self.largest(maps), self.average(maps)]', '[self.average(maps), self.largest(maps)]'),
     'dropout of the first half doubled': ('nn.Dropout(.25)', 'nn.Dropout(.5)'),
     'no ReLU': ('nn.ReLU(inplace=True)', 'nn.Identity()'),
-    'BatchNorm frozen': ('if isinstance(layer, nn.BatchNorm2d): layer', 'if False: layer'),
+    'BatchNorm frozen': ('if isinstance(layer, NORMS): layer', 'if False: layer'),
     'nothing frozen': ('if pretrained: plain_freeze(model)', 'pass'),
     'groups parted elsewhere': ('(body[:6], body[6:], head)', '(body[:5], body[5:], head)'),
     'two groups swapped': ('(body[:6], body[6:], head)', '(body[6:], body[:6], head)'),
@@ -342,8 +343,8 @@ def test_images_that_cannot_be_used(tmp_path):
     loaders = plain_dataloaders(path, bs=2)
     with pytest.raises(ValueError, match=r'has 9×7 pixels.*give a size|has 8×8 pixels.*wide\.png has 9×7 pixels: give a size'):
         list(loaders.valid)
-    with pytest.raises(ValueError, match="'crop' or 'squish', not 'pad'"):
-        list(plain_dataloaders(path, bs=2, size=8, method='pad').valid)
+    with pytest.raises(ValueError, match="'crop', 'pad' or 'squish', not 'fill'"):
+        list(plain_dataloaders(path, bs=2, size=8, method='fill').valid)
     (path / 'train' / 'a' / '0.png').write_bytes(b'this is text')
     with pytest.raises(OSError, match=r'0\.png cannot be opened as an image'):
         list(loaders.train)
@@ -358,16 +359,22 @@ def xresnet(weights):
 
 
 @pytest.mark.parametrize('arch, error', [
-    ('resnet18', "not 'resnet18'$"),
+    ('resnet18', "not 'resnet18'; .* of timm, are not rebuilt$"),
     (None, 'not None$'),
     (torchvision.models.resnet18(), 'not ResNet$'),
     (xresnet, 'not xresnet: '),
     (lambda: None, 'not <lambda>: .*unexpected keyword'),
-    (lambda weights: torchvision.models.squeezenet1_1(), 'not <lambda>: it gives SqueezeNet$'),
+    (lambda weights: torch.nn.Linear(2, 2), 'not <lambda>: it gives Linear$'),
 ], ids=['a name', 'nothing', 'a model', 'xresnet', 'no weights', 'no resnet'])
 def test_architectures_that_have_no_twin(arch, error):
-    with pytest.raises(TypeError, match=f'a function of torchvision that gives a ResNet, such as resnet18, {error}'):
+    with pytest.raises(TypeError, match=f'a function of torchvision that gives a network, such as resnet18, {error}'):
         vision_model.plain_vision_model(arch, 2)
+
+
+@pytest.mark.parametrize('arch', [torchvision.models.mobilenet_v2, torchvision.models.vit_b_16])
+def test_networks_that_fastai_cannot_cut(arch):
+    with torch.device('meta'), pytest.raises(TypeError, match='has no pooling layer.*fastai cannot cut it either'):
+        vision_model.plain_vision_model(arch, 2, pretrained=False)
 
 
 @pytest.mark.parametrize('n_out', [1, 0, None, '2', 2.0])

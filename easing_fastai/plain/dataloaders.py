@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from PIL import Image
 from ..base.formats import image_formats
-from .folders import check_data, check_sizes, split_at_random
+from .folders import check_data, check_sizes, part_of, split_at_random
 
 # %% ../../nbs/02b_plain_dataloaders.ipynb #cell-013
 IMAGE_ENDINGS = {ending for ending, kind in mimetypes.types_map.items() if kind.startswith('image/')}
@@ -55,20 +55,20 @@ def split_by_folder(
 def plain_image(
     file: Path,                            # an image
     size: int|tuple[int, int]|None = None, # height and width, or both in one; None leaves the image as it is
-    method: str = 'crop',                  # 'crop' cuts off what is too long, 'squish' distorts
+    method: str = 'crop',                  # 'crop' cuts off what is too long, 'pad' adds borders, 'squish' distorts
     at: tuple[float, float] = (.5, .5)     # which part a crop keeps: 0 is left or top, 1 is right or bottom
 ) -> torch.Tensor: # (3, height, width), integers from 0 to 255
     "An image as a tensor."
     try: image = Image.open(file, formats=image_formats()).convert('RGB')
     except OSError as e: raise OSError(f'{file} cannot be opened as an image: {e}') from e
-    if method not in ('crop', 'squish'): raise ValueError(f"method is 'crop' or 'squish', not {method!r}")
+    if method not in ('crop', 'pad', 'squish'): raise ValueError(f"method is 'crop', 'pad' or 'squish', not {method!r}")
     if size is not None:
         height, width = (size, size) if isinstance(size, Integral) else size
-        if method == 'crop':
-            scale = min(image.width/width, image.height/height)
+        if method != 'squish':
+            scale = (min if method == 'crop' else max)(image.width/width, image.height/height)
             w, h = int(scale*width), int(scale*height)
             left, top = int(at[0]*(image.width - w)), int(at[1]*(image.height - h))
-            image = image.crop((left, top, left + w, top + h))
+            image = part_of(image, left, top, w, h)
         image = image.resize((width, height), Image.Resampling.BILINEAR)
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
@@ -114,7 +114,7 @@ class PlainLoader:
         return x, torch.tensor([self.labels[i] for i in chosen], device=self.device)
 
     def crop_at(self, generator) -> tuple[float, float]: # anywhere in training, in the middle otherwise
-        if self.size is None or self.method != 'crop' or not self.shuffle: return .5, .5
+        if self.size is None or self.method == 'squish' or not self.shuffle: return .5, .5
         return generator.random(), generator.random()                 # fastai: Resize.before_call
 
 # %% ../../nbs/02b_plain_dataloaders.ipynb #cell-line
@@ -132,7 +132,7 @@ def plain_dataloaders(
     seed: int|None = None,           # of that choice
     labels: list[tuple]|None = None, # (file, label) of each image; by default, the folder is the label
     size: int|tuple[int, int]|None = None, # height and width, or both in one
-    method: str = 'crop',            # how to get there: 'crop' or 'squish'
+    method: str = 'crop',            # how to get there: 'crop', 'pad' or 'squish'
     stats: tuple|None = None,        # mean and standard deviation of each channel, to normalise with
     bs: int = 64,                    # images in a batch
     workers: int = 0,                # how many fastai has; matters only for where a crop lies

@@ -30,7 +30,7 @@ def plain_predict(
     vocab: list,                       # the classes
     stats: tuple|None = None,          # mean and standard deviation that the training images were normalised with
     size: int|tuple[int, int]|None = None, # height and width that they had, or both in one
-    method: str = 'crop'               # and how they got there: 'crop' or 'squish'
+    method: str = 'crop'               # and how they got there: 'crop', 'pad' or 'squish'
 ) -> Prediction:
     "The prediction for one image, as `learn.predict` makes it."
     device = next(model.parameters()).device
