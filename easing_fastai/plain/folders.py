@@ -65,7 +65,8 @@ def part_of(
     beside, above = ((max(-first, 0), max(last - side, 0))
                      for first, last, side in ((left, right, image.width), (top, bottom, image.height)))
     if not any(beside + above): return inside
-    return Image.fromarray(np.pad(np.array(inside), (above, beside, (0, 0)), mode='reflect')) # fastai: PadMode.Reflection
+    # fastai: PadMode.Reflection
+    return Image.fromarray(np.pad(np.array(inside), (above, beside, (0, 0)), mode='reflect'))
 
 
 # %% ../../nbs/api/plain/02_folders.ipynb #cell-011

@@ -16,8 +16,9 @@ from numbers import Integral
 # %% ../../nbs/04b_plain_vision_model.ipynb #cell-005
 import torch
 from torch import nn
-from torchvision.models import (DenseNet, ResNet, alexnet, densenet121, densenet161, densenet169, densenet201, resnet18,
-                                resnet34, resnet50, resnet101, resnet152, squeezenet1_0, squeezenet1_1, vgg11_bn, vgg13_bn, vgg16_bn, vgg19_bn)
+from torchvision.models import (DenseNet, ResNet, alexnet, densenet121, densenet161, densenet169, densenet201,
+                                resnet18, resnet34, resnet50, resnet101, resnet152, squeezenet1_0, squeezenet1_1,
+                                vgg11_bn, vgg13_bn, vgg16_bn, vgg19_bn)
 from .learner import NORMS
 from .narrow_resnet import digits_resnet18
 
@@ -55,7 +56,8 @@ def plain_head(
 
 # %% ../../nbs/04b_plain_vision_model.ipynb #cell-034
 THREE_GROUPS = {resnet18, resnet34, resnet50, resnet101, resnet152, digits_resnet18} # fastai: model_meta
-IN_FIRST_PART = {alexnet: 6, **dict.fromkeys((squeezenet1_0, squeezenet1_1), 5), # the others: within the body's only part
+IN_FIRST_PART = { # the others: within the body's only part
+                 alexnet: 6, **dict.fromkeys((squeezenet1_0, squeezenet1_1), 5),
                  **dict.fromkeys((densenet121, densenet161, densenet169, densenet201), 7),
                  **dict.fromkeys((vgg11_bn, vgg13_bn, vgg16_bn, vgg19_bn), 22)}
 
