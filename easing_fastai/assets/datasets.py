@@ -10,7 +10,7 @@ __all__ = ['N_IMAGES', 'WITH_TABLE', 'FILES_DIGEST', 'PIXELS_DIGEST', 'ENDINGS',
            'vary', 'make_digits_sample', 'extract', 'downloaded', 'download_mnist_sample', 'made_here', 'mnist_sample']
 
 # %% ../../nbs/api/assets/20_datasets.ipynb #cell-002
-import configparser, csv, hashlib, math, os, shutil, tarfile, zipfile, zlib
+import configparser, csv, errno, hashlib, math, os, shutil, tarfile, zipfile, zlib
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -204,7 +204,9 @@ def extract(
         raise AssetError('This Python cannot unpack an archive safely. Take Python 3.11.4 or later.')
     safely = {} if archive.suffix == '.zip' else {'filter': 'data'} # from a zip shutil takes nothing with `..`
     try: shutil.unpack_archive(archive, folder, **safely)
-    except (tarfile.TarError, zipfile.BadZipFile, shutil.ReadError, EOFError, zlib.error) as e:
+    except (tarfile.TarError, zipfile.BadZipFile, shutil.ReadError, OSError, EOFError, zlib.error,
+            RuntimeError, ValueError) as e: # the last two: encrypted, packed in an unknown way, an odd name
+        if getattr(e, 'errno', None) == errno.ENOSPC: raise
         raise AssetError(f'What {source} sent is not a whole archive ({e}); try again later.') from e
 
 # %% ../../nbs/api/assets/20_datasets.ipynb #cell-d05

@@ -195,6 +195,7 @@ def read_card(
     try:
         if file.exists() and not file.is_file(): raise ModelError(f'{where} is no file.') # a pipe would be waited for
         values = json.loads(file.read_text(encoding='utf-8'))
+    except ModelError: raise # a ValueError, too
     except (FileNotFoundError, NotADirectoryError) as e: raise ModelError(instead_of_card(folder)) from e
     except OSError as e: raise ModelError(f'{where} cannot be read: {e.strerror}.') from e
     except (ValueError, RecursionError) as e:

@@ -64,7 +64,7 @@ def without_workers(
 ) -> str: # what has to be said about it, '' if nothing
     "Makes loaders read images in this process where no others can be had."
     n, largest = dls.train.fake_l.num_workers, max(loader.bs for loader in dls)
-    why = n and why_no_workers(num_distrib()*n*2*largest*3*size**2) # two batches for each worker
+    why = n and why_no_workers(max(num_distrib(), 1)*n*2*largest*3*size**2) # two batches for each worker
     if not why: return ''
     for loader in dls: loader.fake_l.num_workers = 0
     return f'Images are read without worker processes, which takes longer: {why}.'
