@@ -128,7 +128,7 @@ def with_imports(
     held: dict   # the reader's variables
 ) -> str:
     "A change with imports in front of it, for the names of fastai and of `pathlib` that the reader does not have."
-    for module in ('pathlib', 'fastai.vision.all'):
+    for module in ('pathlib', 'plum', 'fastai.vision.all'):
         found = [name for name in unknown_names(change, held) if hasattr(sys.modules.get(module), name)]
         if found: change = f'from {module} import {", ".join(found)}\n{change}'
     return change

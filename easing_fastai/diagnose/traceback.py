@@ -23,8 +23,9 @@ from ..base.show import without_folders
 # %% ../../nbs/api/diagnose/50_traceback.ipynb #cell-006
 SECRETS: dict[str, str] = { # where secrets stand in a text, and what takes their place
     r"""(?<=://)[^/\s@'"]+(?=@)""": 'USER:PASSWORD',
-    r"""(\w://[^\s'"?]+)\?[^\s'"…][^\s'"]*""": r'\1?…', # the query of an address
-    r"""(?i)(\w*(?:token|key|secret|passw)\w*['"]?\s*[=:]\s*['"])[^'"…]{4,}""": r'\1…', # api_key='…'
+    r"""(\w://[^\s'"?]+)\?[^\s'"…][^\s'"]*""": r'\1?…', # the query of an address …
+    r"""(/[^\s'"?]*)\?[\w.%-]+=[^\s'"…][^\s'"]*""": r'\1?…', # … also without its server
+    r"""(?i)(\b(?!keyerr)\w*(?:token|key|secret|passw)\w*['"]?\s*[=:]\s*['"])[^'"…]{4,}""": r'\1…', # api_key='…'
     r'\b(hf_|gh[a-z]_|github_pat_|sk-|AKIA|xox[a-z]-)[\w-]{8,}': r'\1…', # what some services call their tokens
 }
 

@@ -7,7 +7,8 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/diagnose/kinds/machine.h
 # %% auto #0
 __all__ = ['SIGNALS', 'tensors_named', 'model_and_data_on_different_devices', 'no_GPU', 'MPS_on_a_macOS_that_is_too_old',
            'integers_for_a_model_of_floats', 'float64_on_MPS', 'an_error_on_the_GPU', 'out_of_memory',
-           'too_little_shared_memory', 'a_worker_process_that_died']
+           'too_little_shared_memory', 'a_worker_process_that_died', 'the_truth_of_many_numbers',
+           'images_in_a_product_with_rows']
 
 # %% ../../../nbs/api/diagnose/kinds/58_machine.ipynb #cell-002
 import re, sys
@@ -29,7 +30,9 @@ def tensors_named(
 
 @kind(error='RuntimeError|NotImplementedError', link=PYTORCH + 'tensor_attributes.html',
       says='Expected all tensors to be on the same device|is not on the expected device|must be on the same device|'
-           r'Input type \(torch\.\w+\.\w+\) and weight type \(torch\.|Placeholder storage has not been allocated')
+           r'Input type \(torch\.(cuda|mps)\.\w+\) and weight type \(torch\.|'
+           r'Input type \(torch\.\w+\) and weight type \(torch\.(cuda|mps)\.|'
+           'Placeholder storage has not been allocated')
 def model_and_data_on_different_devices(case, match):
     "The weights of the model and the numbers it gets lie on different devices."
     named = {name: value for name, value in tensors_named(case).items() if hasattr(value, 'device')}
@@ -126,3 +129,23 @@ def a_worker_process_that_died(case, match):
     facts = {'what happened to it': signal[0] if signal else shorten(why.split('.')[0])}
     if signal and signal[1].strip() in SIGNALS: facts['that means'] = SIGNALS[signal[1].strip()]
     return in_loaders(case, facts, num_workers='0')
+
+# %% ../../../nbs/api/diagnose/kinds/58_machine.ipynb #cell-d01
+@kind(error='RuntimeError|ValueError', says='Boolean value of Tensor with more than one value is ambiguous|'
+      'truth value of an array with more than one element is ambiguous', link=PYTORCH + 'generated/torch.any.html')
+def the_truth_of_many_numbers(case, match):
+    "`if`, `and`, `not` and `in` ask for one truth, and a comparison of tensors gives many."
+    if not case.own or case.calls[-1] is not case.before[-1]: return None
+    return Found(tensors_named(case) or {'the complaint': match[0]}, look='`.any()` or `.all()` makes one of them.')
+
+@kind(error='RuntimeError', says='mat1 and mat2 shapes cannot be multiplied',
+      link=PYTORCH + 'generated/torch.matmul.html')
+def images_in_a_product_with_rows(case, match):
+    "Each image has to be one row of numbers before it can be multiplied with weights."
+    if not case.own or case.calls[-1] is not case.before[-1] or len(named := tensors_named(case)) != 2: return None
+    is_image = lambda one, other: getattr(one, 'ndim', 0) > 2 and one[0].numel() == len(other)
+    (first, a), (second, b) = named.items()
+    name = first if is_image(a, b) else second if is_image(b, a) else None
+    if name is None: return None
+    as_rows = lambda node: f'{name}.flatten(1)' if getattr(node, 'id', '') == name else None
+    return Found(named, with_nodes(case.statement, as_rows))

@@ -13,7 +13,8 @@ __all__ = ['CROSS_ENTROPY', 'NUMBERS', 'an_unknown_number_of_classes', 'no_loss_
            'a_metric_that_compares_rows_with_classes', 'a_metric_of_scikit_learn', 'a_callback_that_watches_nothing',
            'value_of', 'a_finished_model_for_an_architecture', 'an_architecture_in_quotation_marks',
            'weights_that_are_not_there', 'a_model_that_was_not_made', 'on_batch', 'another_number_of_channels',
-           'a_layer_that_gets_another_number_of_inputs', 'images_too_small_for_the_network']
+           'a_layer_that_gets_another_number_of_inputs', 'images_too_small_for_the_network',
+           'a_class_without_a_prediction', 'an_optimizer_of_PyTorch']
 
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-002
 import ast, difflib, inspect, sys
@@ -21,7 +22,7 @@ import ast, difflib, inspect, sys
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-003
 from ..kind import (LEARNER, PYTORCH, Found, held_by_reader, in_learner, in_loaders, kind,
                                          learner_line, learner_of, name_held)
-from ..patch import argument, call_in, patched, with_nodes
+from ..patch import argument, call_in, names_read, patched, with_nodes
 from ..traceback import Case, definition, described, is_a, made_by
 
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-009
@@ -199,11 +200,13 @@ def a_metric_with_parentheses(case, match):
     named = lambda node: match[1] if isinstance(node, ast.Call) and getattr(node.func, 'id', '') == match[1] else None
     return Found({'you wrote': f'{match[1]}()', 'it waits for': match[2]}, with_nodes(case.statement, named))
 
-@kind(error='TypeError', says=r"unsupported operand type\(s\) for \*: '\w*Metric' and 'int'", link='metrics')
+@kind(error='TypeError|RuntimeError', link='metrics', inside=r'learner\.accumulate',
+      says=r"unsupported operand type\(s\) for \*: '\w*Metric' and 'int'|Boolean value of Tensor with more than one")
 def a_metric_without_parentheses(case, match):
     "This metric is made by a function, which has to be called."
     metric, name = metric_name(case)
-    if metric is None: return None
+    function = getattr(metric, 'func', None)
+    if getattr(function, '__module__', '') != 'fastai.metrics' or not name[:1].isupper(): return None
     return other_metric(case, {'you wrote': f'{name}, which makes a metric'}, name, f'{name}()')
 
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-036
@@ -223,6 +226,9 @@ def a_metric_for_another_kind_of_labels(case, match):
     if metric is None or target is None: return None
     instead = 'accuracy_multi' if target.shape == prediction.shape else 'accuracy'
     facts = {'the metric': name, 'predictions': prediction, 'targets': target}
+    read, metrics = names_read(learner_line(case))[0], vars(sys.modules['fastai.metrics'])
+    made = next((word for word in sorted(read) if f'{word}Multi' in metrics), '') # as F1Score, and F1ScoreMulti
+    if made and instead == 'accuracy_multi' and name not in read: name, instead = made, f'{made}Multi'
     return other_metric(case, facts, name, instead) if name != instead else Found(facts, look='Compare the two shapes.')
 
 @kind(error='RuntimeError', inside=r'learner\.accumulate', link='metrics',
@@ -256,7 +262,8 @@ def a_metric_of_scikit_learn(case, match):
 def a_callback_that_watches_nothing(case, match):
     "`monitor` has to be the name of a column of the training table."
     if (tracker := case.find('self', 'TrackerCallback')) is None: return None
-    columns, name = list(tracker.learn.recorder.metric_names)[1:-1], type(tracker).__name__
+    recorder = getattr(tracker.learn or learner_of(case), 'recorder', None)
+    columns, name = list(getattr(recorder, 'metric_names', ()))[1:-1], type(tracker).__name__
     facts = {'it watches': described(tracker.monitor), 'columns there are': ', '.join(columns)}
     close = difflib.get_close_matches(tracker.monitor, columns, n=1) or ['valid_loss']
     lines = (case.statement, made_by(case, tracker), learner_line(case))
@@ -290,7 +297,7 @@ def a_finished_model_for_an_architecture(case, match):
         return Found(facts, look='`Learner(dls, model)` takes a finished model, without settings of an architecture.')
     return Found(facts, patched(line, LEARNER, 'Learner'))
 
-@kind(error='NameError', says="name 'timm' is not defined", link='vision.learner')
+@kind(error='NameError', says="name 'timm' is not defined", inside=r'vision\.learner', link='vision.learner')
 def an_architecture_in_quotation_marks(case, match):
     "An architecture given as text is looked for in the library timm."
     arch = case.find('arch')
@@ -309,13 +316,16 @@ def weights_that_are_not_there(case, match):
     if not argument(case.statement, r'\w+', 'weights'): return Found(facts, look='Ask for one of these, or DEFAULT.')
     return Found(facts, patched(case.statement, r'\w+', weights=repr(close[0])))
 
-@kind(error='AttributeError', says="'function' object has no attribute '(parameters|named_parameters|to|train)'",
-      inside='fastai', link='learner')
+@kind(error='AttributeError', inside='fastai', link='learner',
+      says="'(?:function|str)' object has no attribute '(parameters|named_parameters|to|train)'")
 def a_model_that_was_not_made(case, match):
-    "`Learner` wants a finished model; it got the function that makes one."
+    "`Learner` wants a finished model; it got the function that makes one, or its name."
     learn = learner_of(case)
-    if learn is None or not inspect.isfunction(learn.model): return None
-    return in_learner(case, {'the model of the Learner': learn.model}, 'vision_learner')
+    if learn is None or not (inspect.isfunction(learn.model) or isinstance(learn.model, str)): return None
+    facts, takes = {'the model of the Learner': learn.model}, ()
+    if inspect.isfunction(learn.model): takes = inspect.signature(learn.model).parameters.keys()
+    if {'pretrained', 'weights'} & set(takes): return in_learner(case, facts, 'vision_learner')
+    return Found(facts, look='`Learner` takes a network; `vision_learner` takes an architecture and makes it.')
 
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-067
 def on_batch(
@@ -353,5 +363,24 @@ def a_layer_that_gets_another_number_of_inputs(case, match):
       says="Calculated padded input size.*Kernel size can't be greater.*|Given input size.*Output size is too small")
 def images_too_small_for_the_network(case, match):
     "The network halves the image until nothing is left of it."
-    batch = getattr(learner_of(case), 'xb', None)
-    return in_loaders(case, {'images': batch[0], 'the complaint': match[0]}, item_tfms='Resize(224)') if batch else None
+    if batch := getattr(learner_of(case), 'xb', None):
+        return in_loaders(case, {'images': batch[0], 'the complaint': match[0]}, item_tfms='Resize(224)')
+    if (layer := case.find('self', 'Module')) is None: return None
+    facts = {'the layer': repr(layer), 'what came': case.find('input')}
+    return Found(facts, look='Larger images, or fewer layers that halve them.')
+
+# %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-d04
+@kind(error='IndexError', says=r'Target (-?\d+) is out of bounds', link=CROSS_ENTROPY)
+def a_class_without_a_prediction(case, match):
+    "Classes are numbered from 0, and each needs a column of the predictions; masks of two classes often hold 255."
+    if loss_facts(case) is not None or (predictions := case.find('input')) is None: return None
+    facts = {'the class': match[1], 'predictions': predictions, 'they have classes': f'0 to {predictions.shape[1] - 1}'}
+    return Found(facts, look='The numbers of the classes, `targets.unique()`; or more outputs of the model.')
+
+@kind(error='TypeError', says='optimizer can only optimize Tensors, but one of the params is list', link='optimizer')
+def an_optimizer_of_PyTorch(case, match):
+    "fastai hands its optimizer lists of weights, a list for each layer group; `OptimWrapper` translates."
+    written = argument(learner_line(case), LEARNER, 'opt_func')
+    example = '`opt_func=partial(OptimWrapper, opt=torch.optim.AdamW)`'
+    if not written: return Found({'the complaint': match[0]}, look=example)
+    return in_learner(case, {'opt_func': written}, opt_func=f'partial(OptimWrapper, opt={written})')

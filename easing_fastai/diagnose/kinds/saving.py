@@ -9,7 +9,8 @@ __all__ = ['NO_PICKLE', 'a_lambda_in_an_export', 'a_lambda_in_a_worker_process',
            'version', 'a_function_that_a_model_file_needs', 'a_module_that_a_model_file_needs',
            'a_model_of_another_version', 'weights_in_the_place_of_a_Learner', 'more_than_weights_in_a_file',
            'weights_of_another_model', 'a_file_that_is_not_a_model', 'a_model_file_that_is_not_there', 'elsewhere',
-           'a_folder_that_may_not_be_written_to', 'a_full_disk']
+           'a_folder_that_may_not_be_written_to', 'a_full_disk', 'something_that_no_file_can_hold',
+           'a_folder_to_save_in_that_is_not_there', 'a_class_that_another_version_had']
 
 # %% ../../../nbs/api/diagnose/kinds/57_saving.ipynb #cell-002
 import ast, difflib, importlib.util, pickletools, re, shutil, zipfile
@@ -153,8 +154,8 @@ def weights_of_another_model(case, match):
     return found
 
 # %% ../../../nbs/api/diagnose/kinds/57_saving.ipynb #cell-032
-@kind(error='UnpicklingError|RuntimeError|EOFError', link=PYTORCH + 'notes/serialization.html',
-      says='invalid load key|PytorchStreamReader failed|Ran out of input')
+@kind(error='UnpicklingError|RuntimeError|EOFError|OSError', link=PYTORCH + 'notes/serialization.html',
+      says='invalid load key|PytorchStreamReader failed|Ran out of input|Invalid argument')
 def a_file_that_is_not_a_model(case, match):
     "The file is cut off, or it is something else: a web page, or a note in place of a large file."
     named = (case.find(name) for name in ('fname', 'file', 'f', 'name_or_buffer', 'cached_file'))
@@ -197,11 +198,12 @@ def elsewhere(
     there = f'{name}.path = Path(tempfile.mkdtemp())   # or another folder, on a disk with room'
     return Found(facts, f'import tempfile\n{there}\n{line}')
 
-@kind(error='OSError', says='Read-only file system|Permission denied', inside='save|export|join_path', link='learner')
+@kind(error='OSError|RuntimeError', says='Read-only file system|Permission denied|File .* cannot be opened',
+      inside='save|export|join_path', link='learner')
 def a_folder_that_may_not_be_written_to(case, match):
     "The Learner saves below `learn.path`, which is where the images are; that place is read-only."
     if (learn := learner_of(case)) is None: return None
-    place = Path(case.error.filename or learn.path)
+    place = Path(getattr(case.error, 'filename', None) or learn.path)
     return elsewhere(case, {'the place': place, "the Learner's path": Path(learn.path)})
 
 @kind(error='OSError|RuntimeError', link=PYTORCH + 'notes/serialization.html',
@@ -215,3 +217,30 @@ def a_full_disk(case, match):
     free = lambda folder: f'{shutil.disk_usage(folder).free//2**20:,} MiB'
     facts = {'the place': place, 'free there': free(nearest(place)), 'free in your home folder': free(Path.home())}
     return elsewhere(case, facts)
+
+# %% ../../../nbs/api/diagnose/kinds/57_saving.ipynb #cell-d01
+@kind(error='TypeError', says="cannot pickle '([\\w.]+)' object", inside=r'learner\.export', link='learner')
+def something_that_no_file_can_hold(case, match):
+    "The Learner holds an open file, a lock, a connection or the like, which ends with the program that opened it."
+    learn, facts = learner_of(case), {'it cannot be written': match[1]}
+    owners = {'the Learner': learn} | {type(cb).__name__: cb for cb in getattr(learn, 'cbs', ())}
+    is_it = lambda value: f'{type(value).__module__}.{type(value).__name__}'.endswith(match[1])
+    state = lambda one: getattr(one, '__getstate__', lambda: vars(one))() # what is written of it
+    held = [f'{name} of {owner}' for owner, one in owners.items() for name, value in state(one).items() if is_it(value)]
+    if held: facts['it is'] = ', '.join(held)
+    return Found(facts, look='Take it away before `export`: a callback with `learn.remove_cb`, else with `del`.')
+
+@kind(error='RuntimeError', says='Parent directory (.*) does not exist', inside='save|export', link='learner')
+def a_folder_to_save_in_that_is_not_there(case, match):
+    "The folder that the file should go into was never made."
+    folder = Path(match[1])
+    facts = {'the folder': folder, 'the nearest one that exists': nearest(folder)}
+    return Found(facts, f'Path({as_code(folder)}).mkdir(parents=True)\n{case.statement}')
+
+# %% ../../../nbs/api/diagnose/kinds/57_saving.ipynb #cell-d04
+@kind(error='AttributeError', says=r"Can't get attribute '(\w+)' on <module '((fast|torch|timm)\w*)[\w.]*'",
+      inside='load_learner', link=ISSUES + '3921')
+def a_class_that_another_version_had(case, match):
+    "The file names a class of a library, and the version that is installed here has none of that name."
+    facts = {'the file': Path(case.find('fname')), 'the class': match[1], f'{match[2]} here': version(match[2])}
+    return Found(facts, look=f'Install the version of {match[2]} that made the file, in an environment of its own.')
