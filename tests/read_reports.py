@@ -43,7 +43,8 @@ def read(table: Path = REPORTS) -> list[dict]:
 def open_shell() -> InteractiveShell:
     "A shell with what the programs begin with, quiet about errors."
     shell = InteractiveShell.instance()
-    shell.run_line_magic('xmode', 'Minimal')
+    with contextlib.redirect_stdout(io.StringIO()):
+        shell.run_line_magic('xmode', 'Minimal')
     shell._showtraceback = shell._format_exception_for_storage = lambda *args, **kwargs: None
     for line in START.splitlines():
         assert (error := run(shell, line)) is None, error

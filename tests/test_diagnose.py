@@ -1,6 +1,7 @@
 "`diagnose`: the pages of its catalogue, read as a reader would; what it says in scripts and worker processes, of servers, and of what it does not know."
 import http.server
 import io
+import json
 import linecache
 import os
 import re
@@ -12,6 +13,7 @@ import tarfile
 import threading
 import urllib.request
 import warnings
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ from conftest import REPO, cold_start, start
 
 from easing_fastai.diagnose.diagnose import diagnose
 from easing_fastai.diagnose.kind import KINDS
-from easing_fastai.diagnose.kinds.names import OLD
+from easing_fastai.diagnose.kinds.names import OLD, table
 
 DLS = "dls = ImageDataLoaders.from_folder(path, valid='valid', bs=4)\n"
 LEARN = DLS + 'learn = vision_learner(dls, arch, metrics=accuracy)\n'
@@ -331,27 +333,20 @@ def test_an_old_line_and_todays(row, names):
     assert not any(re.search('deprecated|renamed', str(w.message)) and 'fastai' in str(w.message) for w in warned)
 
 
-# ---- what people asked in public: the program, a word of the answer, and what the change has to be ----
-
-REPORTS = {  # by where it was reported
-    'fine_tune(lr=)': ('learn.fine_tune(1, lr_max=1e-3)', 'argument', 'learn.fine_tune(1, base_lr=1e-3)'),
-    'fastai#2447': ("cb = SaveModelCallback(monitor='accuracy', mode='max', name='best')", 'fname', ''),
-    'show_batch(rows=)': ('dls.show_batch(rows=3)', 'older', 'dls.show_batch(nrows=3)'),
-    'DatasetType.Test': ('preds, y = learn.get_preds(DatasetType.Test)', 'test_dl', ''),
-    'ds_tfms': ('dls = ImageDataLoaders.from_folder(path, ds_tfms=get_transforms(), size=28)', 'item_tfms', ''),
-    'from fastai.vision': ('from fastai.vision import cnn_learner', 'module', 'from fastai.vision.all import vision_learner'),
-    'fastai#3525': ('import fastai.core', 'module', 'from fastai.vision.all import *'),
-    'fastai#3726': ('from fastai import load_learner', 'module', 'from fastai.vision.all import load_learner'),
-    'fastbook#487': ('import fastbook', 'installed', 'pip install fastbook'),
-    'cv2': ('import cv2', 'package', 'pip install opencv-python'),
-    'fastbook#497': ("learn.fine_tune(1, namedtuple('SuggestedLRs', 'valley')(1e-3))", 'valley', ''),
-    'fastai#2292': ('test = dls.test_dl(files[:5])\nlearn.predict(test)', 'get_preds', 'probabilities, _ = learn.get_preds(dl=test)'),
-}
+# ---- what people reported in public: a table, and the verdict on each answer ----
 
 
-@pytest.mark.parametrize('where', REPORTS)
-def test_what_people_asked(where, names):
-    program, word, change = REPORTS[where]
-    run(LEARN, names)
-    found = failure(program, names)
-    assert len(found.kinds) == 1 and word in str(found) and found.fix == change, found
+def test_what_people_reported(tmp_path):
+    "Every seventh report: its verdict is the one that stands in the table. `python tests/read_reports.py` tries them all."
+    done = start(str(REPO / 'tests' / 'read_reports.py'), '--every', '7', cwd=tmp_path, PYTHONPATH=str(REPO))
+    assert done.returncode == 0, done.stderr[-3000:]
+    counts = json.loads(done.stdout.splitlines()[-1])
+    assert len(done.stdout.splitlines()) == 1 and sum(counts.values()) > 25, done.stdout[-6000:]
+
+
+def test_the_table_of_reports():
+    rows = table('reports.csv')
+    verdicts = Counter(row['verdict'] for row in rows)
+    assert len(rows) >= 134 and verdicts['solved'] >= 0.7 * len(rows) and verdicts['wrong'] <= 0.03 * len(rows), verdicts
+    assert verdicts.keys() <= {'solved', 'partly', 'silent', 'wrong'} and all(row['symptom'] and row['program'] for row in rows)
+    assert len({row['program'] + row['before'] for row in rows}) == len(rows)

@@ -30,11 +30,12 @@ from ..traceback import Case, definition, described, is_a
 @kind(error='AttributeError', inside='fast', link='vision.data',
       says=r"'str' object has no attribute '(parents?|name|stem|suffix|parts)'")
 def a_name_instead_of_a_path(case, match):
-    "`from_name_func` hands a label function the bare name of a file, a `str`; the function treats it as a path."
-    if not call_in(loaders_line(case), 'from_name_func'): return None
+    "A function gets a text, a `str`, and treats it as a path. `from_name_func` hands over the bare name of a file."
+    if not case.own or case.calls[-1] is case.before[-1] or case.calls[-1] is not case.own[-1]: return None
     given = ', '.join(map(described, case.calls[-1].arguments.values()))
     facts = {'the label function': case.calls[-1].function, 'it was given': given, 'it asked that for': match[1]}
-    return in_loaders(case, facts, 'from_path_func')
+    if call_in(loaders_line(case), 'from_name_func'): return in_loaders(case, facts, 'from_path_func')
+    return Found(facts, look=f'`Path(…).{match[1]}` in your function; `get_image_files` gives paths, not texts.')
 
 # %% ../../../nbs/api/diagnose/kinds/53_files.ipynb #cell-010
 @kind(error='AttributeError|TypeError', link='vision.data', inside='fast|torch',

@@ -30,8 +30,8 @@ def tensors_named(
 
 @kind(error='RuntimeError|NotImplementedError', link=PYTORCH + 'tensor_attributes.html',
       says='Expected all tensors to be on the same device|is not on the expected device|must be on the same device|'
-           r'Input type \(torch\.(cuda|mps)\.\w+\) and weight type \(torch\.|'
-           r'Input type \(torch\.\w+\) and weight type \(torch\.(cuda|mps)\.|'
+           r'Input type \(torch\.(cuda|mps)\.\w+\) and weight type \(torch\.(?!cuda|mps)|'
+           r'Input type \(torch\.(?!cuda|mps)\w+\) and weight type \(torch\.(cuda|mps)\.|'
            'Placeholder storage has not been allocated')
 def model_and_data_on_different_devices(case, match):
     "The weights of the model and the numbers it gets lie on different devices."

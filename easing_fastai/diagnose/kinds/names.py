@@ -13,7 +13,7 @@ __all__ = ['OLD', 'PACKAGES', 'OLD_MODULE', 'TFMS', 'REWRITES', 'OURS', 'SYNONYM
            'a_module_that_is_not_here']
 
 # %% ../../../nbs/api/diagnose/kinds/59_names.ipynb #cell-002
-import ast, builtins, csv, difflib, importlib, importlib.util, inspect, re, sys
+import ast, builtins, csv, difflib, importlib, inspect, re, sys
 from importlib.resources import files
 from typing import NamedTuple
 
@@ -151,9 +151,10 @@ def an_argument_that_the_function_does_not_have(case, match):
     if 'multiple' in match[0]: names = [name for name in names if name != match[2]] # one that it gives by itself
     wrong = [keyword.arg for keyword in call.keywords if keyword.arg not in names]
     if match[2] not in wrong: return None
+    free = set(names) - {keyword.arg for keyword in call.keywords}
     def meant(name):
-        same = [other for group in SYNONYMS if name in group for other in names if other in group]
-        return next(iter(same or difflib.get_close_matches(name, names, n=1, cutoff=0.75)), None)
+        same = [other for group in SYNONYMS if name in group for other in names if other in group & free]
+        return next(iter(same or difflib.get_close_matches(name, free, n=1, cutoff=0.75)), None)
     better = {name: meant(name) for name in wrong}
     facts = {'the function': getattr(function, '__qualname__', match[1]), 'it does not have': ', '.join(wrong),
              'the closest that it has': ', '.join(filter(None, better.values())) or 'none'}
@@ -179,8 +180,9 @@ def home_of(
 def is_installed(
     module: str # 'matplotlib.pyplot'
 ) -> bool:
-    "Whether the package of a module is here."
-    return module.split('.')[0] in sys.modules or importlib.util.find_spec(module.split('.')[0]) is not None
+    "Whether a module can be imported here."
+    try: return importlib.import_module(module) is not None
+    except ImportError: return False
 
 @kind(**NO_NAME)
 def a_name_that_was_not_imported(case, match):
