@@ -42,7 +42,7 @@ def enter(
 ):
     "Enters a row in the catalogue of kinds."
     def look(case, match):
-        facts = {'the complaint': shorten(match[0], 120)}
+        facts = {'the complaint': shorten(match[0], 120) or f'{type(case.error).__name__}, without a message'}
         line = learner_line(case) if row.where == 'learner' else case.statement
         given = {f'_{i}': argument(line, row.call, i) for i in (0, 1)} if row.call else {}
         parts = (part.partition('=') for part in row.change.format(**given).split('; ') if part)
