@@ -59,6 +59,7 @@ lab: $(STAMP)
 	$(BIN)/python -m jupyter lab nbs
 
 docs: quarto $(STAMP)
+	$(BIN)/python -c "from easing_fastai.dev.drawing import write_drawing_model; write_drawing_model('nbs/in_browser')"
 	PATH="$(abspath $(BIN)):$$PATH" nbdev-docs
 
 # before the environment: that one takes gigabytes

@@ -180,6 +180,19 @@
     }).observe(end);
   });
 
+  // ---- a canvas: the model of chapter 06 answers as one draws; it is loaded at the first stroke ----
+  document.addEventListener('drawing', async event => {
+    const {answer} = await import(new URL('draw.mjs', root));
+    answer(event.target, event.detail);
+  });
+  ready(() => {
+    const home = document.querySelector('.draws .cell-output');
+    if (!home) return;
+    const link = element('a', {href: new URL('show_results.html#digits-that-are-neither-3-nor-7', root), textContent: 'Chapter 06'});
+    home.before(element('p', {}, 'What those lines taught a network: ', element('strong', {textContent: 'draw a 3 or a 7'}),
+      ', and it answers in your browser. Then draw a 5. ', link, ' says why it answers as it does.'));
+  });
+
   // ---- home: the line unfolds when it comes into sight, and again at a click ----
   ready(() => {
     const layers = document.querySelector('.unfolds');

@@ -28,7 +28,9 @@ const narrowed = ({data, width, height}, to) => {
   return {data: made, width: height, height: to};
 };
 
-const cropped = ({data, width, height}, [left, top, w, h]) => { // RGBA becomes RGB
+export const resized = (image, width, height) => narrowed(narrowed(image, width), height);
+
+export const cropped = ({data, width, height}, [left, top, w, h]) => { // RGBA becomes RGB
   const made = new Uint8Array(3*w*h);
   for (let y = 0, to = 0; y < h; y++) for (let x = 0; x < w; x++)
     for (let c = 0, from = 4*((top + y)*width + left + x); c < 3; c++) made[to++] = data[from + c];
@@ -39,7 +41,7 @@ const cropped = ({data, width, height}, [left, top, w, h]) => { // RGBA becomes 
 export const prepared = (image, card) => {
   const side = Math.trunc(Math.min(image.width, image.height)/card.size*card.size), middle = length => Math.floor((length - side)/2);
   const all = card.resize === 'crop' ? [middle(image.width), middle(image.height), side, side] : [0, 0, image.width, image.height];
-  const {data} = narrowed(narrowed(cropped(image, all), card.size), card.size);
+  const {data} = resized(cropped(image, all), card.size, card.size);
   const pixels = card.size**2;
   return Float32Array.from({length: 3*pixels}, (_, i) => {
     const c = Math.floor(i/pixels);

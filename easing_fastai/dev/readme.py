@@ -25,7 +25,7 @@ def as_readme(
     nb = for_readers(nb)
     for cell in (cell for cell in nb.cells if cell.cell_type == 'code'):
         if cell.metadata.directives.get('echo') == 'false': cell.source = ''
-        cell.outputs = [output for output in cell.outputs if 'image/png' not in output.get('data', {})]
+        cell.outputs = [output for output in cell.outputs if not {'image/png', 'text/html'} & set(output.get('data', {}))]
     text, _ = MarkdownExporter().from_notebook_node(nb)
     def to_page(match): return f']({site.rstrip("/")}/{re.sub(r"^[0-9]+[a-z]*_", "", match[1])}.html'
     text = re.sub(r'^:::.*\n', '', text, flags=re.M)
