@@ -8,8 +8,8 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/cli.html.md"""
 __all__ = ['app', 'console', 'ELSEWHERE', 'Seed', 'BatchSize', 'LearningRate', 'HeldOut', 'Side', 'Flip', 'print_version',
            'options', 'say', 'complain', 'fail', 'explained', 'need', 'print_rows', 'bars', 'doctor', 'download',
            'chosen_chapters', 'show_runs', 'run_with_bars', 'run', 'lab', 'check_folder', 'train_on_folder',
-           'images_of', 'print_predictions', 'predict', 'serve_model', 'silence_workers', 'print_frame', 'bench',
-           'bench_photos', 'bench_tables', 'limit_reached', 'prepare', 'main']
+           'images_of', 'print_predictions', 'predict', 'write_new', 'serve_model', 'silence_workers', 'print_frame',
+           'bench', 'bench_tables', 'prepare', 'main']
 
 # %% ../nbs/api/91_cli.ipynb #cell-003
 import json, os, shutil, signal, subprocess, sys, tempfile, threading, time, warnings
@@ -297,8 +297,7 @@ def train_on_folder(
     epochs: Annotated[int, typer.Option(
         min=1, help='Epochs in which everything is trained, after one in which only the new head is.')] = 5,
     arch: Annotated[str, typer.Option('--arch', '--backbone', show_default=False, help='A network of torchvision, '
-        'as resnet34, or of timm, if that is installed. By default ResNet-18; if that cannot be had, '
-        'efficientnet_lite0 for photographs, '
+        'as resnet34. By default ResNet-18; if that cannot be had, efficientnet_lite0 for photographs, '
         "else the package's own for digits.")] = '',
     out: Annotated[Path, typer.Option(
         help='The folder of the model. A model that is there is replaced.')] = Path('easing-fastai-model'),
@@ -378,6 +377,18 @@ def predict(
     for message in refused: complain(message)
     if refused: raise typer.Exit(1)
 
+# %% ../nbs/api/91_cli.ipynb #cell-s01b
+def write_new(
+    path: Path,      # that a user has named
+    write: Callable, # writes it
+    what_now: str    # what one can do with it
+):
+    "Writes a new file or folder and says so; ends the command if that fails."
+    where = printable(home_relative(expanded(path)))
+    failure = f'{where} could not be written'
+    with explained(failure, 'Choose another place.', lambda: 'Nothing was written.'), console.status('Writing'): write()
+    say(f'{where} is written. {what_now}', '✓ ', 'green')
+
 # %% ../nbs/api/91_cli.ipynb #cell-s02
 @app.command('serve')
 def serve_model(
@@ -390,22 +401,26 @@ def serve_model(
     port: Annotated[int, typer.Option(min=1, max=65535, help='The port to listen at.')] = 7860,
     export: Annotated[Path|None, typer.Option(show_default=False,
         help='Open nothing; write a new folder that runs on Hugging Face Spaces, or anywhere.')] = None,
+    html: Annotated[Path|None, typer.Option(show_default=False,
+        help='Open nothing; write a new file that holds the model and runs it in the browser.')] = None,
 ):
     "Show a model to others: a page in the browser."
-    need('gradio', *('onnx', 'onnxruntime', 'onnxscript')*bool(export), extra='serve')
+    need('gradio', *('onnx', 'onnxruntime', 'onnxscript')*bool(export or html), extra='serve')
     from easing_fastai.serve.app import THRESHOLD
     from easing_fastai.serve.serve import examples_from, serve
     from easing_fastai.train.model import load_model
     threshold = THRESHOLD if threshold is None else threshold
     with explained():
         loaded, images = load_model(model), examples_from(examples)
-        if export is None: return serve(loaded, host, port, threshold, images, say)
+        if not (export or html): return serve(loaded, host, port, threshold, images, say)
+    from easing_fastai.serve.in_browser import write_html
     from easing_fastai.serve.space import write_space
-    where = printable(home_relative(expanded(export)))
-    failure = f'{where} could not be written'
-    with explained(failure, 'Name another folder.', lambda: 'Nothing was written.'), console.status('Writing'):
-        write_space(export, loaded, threshold, images)
-    say(f'{where} is written. Its README.md says how to open it, and how to publish it.', '✓ ', 'green')
+    if html:
+        write_new(html, lambda: write_html(html, loaded, threshold),
+                  'Open it in a browser, or send it to somebody: it needs no network.')
+    if export:
+        write_new(export, lambda: write_space(export, loaded, threshold, images),
+                  'Its README.md says how to open it, and how to publish it.')
 
 # %% ../nbs/api/91_cli.ipynb #cell-c20
 def silence_workers():
@@ -431,12 +446,9 @@ def bench(
         min=1, help='Each with another seed and once in every way; the median counts. All together take minutes.')] = 5,
     large: Annotated[bool, typer.Option(help='ResNet-18 too: several times as long.')] = False,
     tricks: Annotated[bool, typer.Option(help='Try channels last, bf16 and torch.compile too.')] = False,
-    photos: Annotated[bool, typer.Option(help='Photographs in place of digits, Resize(128), fine_tune(3): stock fastai '
-        'with two workers, in_memory and a bare loop. A table, no chart.')] = False,
     out: Annotated[Path, typer.Option(help='The bar chart to write, a PNG.')] = Path('easing-fastai-bench.png'),
 ):
     "Compare the seconds and the accuracy of ways to train."
-    if photos: return bench_photos(repeats)
     os.environ['MPLBACKEND'] = 'agg' # as for `train`
     out = expanded(out)
     if os.path.isdir(out): fail(f'{out} is a folder.', ELSEWHERE)
@@ -452,27 +464,6 @@ def bench(
         from easing_fastai.figures.where_the_time_goes import plot_summary
         plot_summary(table, title).savefig(unfinished, dpi=150, format='png')
     say(f'Bar chart: {out}')
-
-# %% ../nbs/api/91_cli.ipynb #cell-c25
-def bench_photos(
-    repeats: int # each with another seed
-):
-    "Measures on photographs, and prints a table."
-    from easing_fastai.assets.backbone import choose_backbone
-    from easing_fastai.assets.photographs import photo_sample
-    from easing_fastai.speed.bench import compare_photos, this_machine
-    with explained():
-        path = photo_sample()
-        arch, says = choose_backbone(sorted(path.glob('*/*/*.*')))
-        say(says or f'Backbone: {arch.__name__}')
-        say(f'{path.name}; {this_machine()}')
-        silence_workers()
-        with console.status('Training') as status:
-            def on_run(run): status.update(f'Training: seed {run["seed"]}, {run["way"]}: {run["epoch"]:.1f} s an epoch')
-            table = compare_photos(path, arch, repeats=repeats, on_run=on_run)
-    print_frame(table, f'{arch.__name__}, Resize(128), fine_tune(3): seconds of an epoch from the second one on; '
-                       f'medians of {repeats}')
-
 
 # %% ../nbs/api/91_cli.ipynb #cell-c24
 def bench_tables(
@@ -503,18 +494,6 @@ def bench_tables(
         print_frame(tried.reset_index(names='trick'), 'A training step')
     return table, title
 
-# %% ../nbs/api/91_cli.ipynb #cell-c26
-def limit_reached(
-    error: Exception
-) -> str: # a sentence, '' for an error of another kind
-    "What is missing on a machine that gives no more memory or threads, and what to do."
-    text, is_runtime = str(error), isinstance(error, RuntimeError)
-    if is_runtime and 'start new thread' in text:
-        return 'This machine allows no more threads. Close other programs, or raise the limit (ulimit -u).'
-    if isinstance(error, MemoryError) or is_runtime and ("can't allocate memory" in text or 'enough memory' in text):
-        return 'There is not enough memory. Close other programs; in a training take a smaller --bs or --size.'
-    return ''
-
 # %% ../nbs/api/91_cli.ipynb #cell-022
 def prepare():
     "Before anything else: what may be wrong with the place that a command is started in."
@@ -535,9 +514,8 @@ def main():
         app()
     except typer.Exit as e: sys.exit(e.exit_code)
     except Exception as e:
+        is_ours = type(e).__module__.startswith('easing_fastai.')
+        if not is_ours and not isinstance(e, OSError): raise
         where = f' ({printable(e.filename)})' if getattr(e, 'filename', None) else ''
-        if says := limit_reached(e): complain(says)
-        elif type(e).__module__.startswith('easing_fastai.'): complain(str(e))
-        elif isinstance(e, OSError): complain(f'{e.strerror or e}{where}.')
-        else: raise
+        complain(str(e) if is_ours else f'{e.strerror or e}{where}.')
         sys.exit(1)
