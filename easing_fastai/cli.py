@@ -9,7 +9,7 @@ __all__ = ['app', 'console', 'ELSEWHERE', 'Seed', 'BatchSize', 'LearningRate', '
            'options', 'say', 'complain', 'fail', 'explained', 'need', 'print_rows', 'bars', 'doctor', 'download',
            'chosen_chapters', 'show_runs', 'run_with_bars', 'run', 'lab', 'check_folder', 'train_on_folder',
            'images_of', 'print_predictions', 'predict', 'write_new', 'serve_model', 'silence_workers', 'print_frame',
-           'bench', 'bench_tables', 'prepare', 'main']
+           'bench', 'bench_photos', 'bench_tables', 'prepare', 'main']
 
 # %% ../nbs/api/91_cli.ipynb #cell-003
 import json, os, shutil, signal, subprocess, sys, tempfile, threading, time, warnings
@@ -297,7 +297,8 @@ def train_on_folder(
     epochs: Annotated[int, typer.Option(
         min=1, help='Epochs in which everything is trained, after one in which only the new head is.')] = 5,
     arch: Annotated[str, typer.Option('--arch', '--backbone', show_default=False, help='A network of torchvision, '
-        'as resnet34. By default ResNet-18; if that cannot be had, efficientnet_lite0 for photographs, '
+        'as resnet34, or of timm, if that is installed. By default ResNet-18; if that cannot be had, '
+        'efficientnet_lite0 for photographs, '
         "else the package's own for digits.")] = '',
     out: Annotated[Path, typer.Option(
         help='The folder of the model. A model that is there is replaced.')] = Path('easing-fastai-model'),
@@ -446,9 +447,12 @@ def bench(
         min=1, help='Each with another seed and once in every way; the median counts. All together take minutes.')] = 5,
     large: Annotated[bool, typer.Option(help='ResNet-18 too: several times as long.')] = False,
     tricks: Annotated[bool, typer.Option(help='Try channels last, bf16 and torch.compile too.')] = False,
+    photos: Annotated[bool, typer.Option(help='Photographs in place of digits, Resize(128), fine_tune(3): stock fastai '
+        'with two workers, in_memory and a bare loop. A table, no chart.')] = False,
     out: Annotated[Path, typer.Option(help='The bar chart to write, a PNG.')] = Path('easing-fastai-bench.png'),
 ):
     "Compare the seconds and the accuracy of ways to train."
+    if photos: return bench_photos(repeats)
     os.environ['MPLBACKEND'] = 'agg' # as for `train`
     out = expanded(out)
     if os.path.isdir(out): fail(f'{out} is a folder.', ELSEWHERE)
@@ -464,6 +468,27 @@ def bench(
         from easing_fastai.figures.where_the_time_goes import plot_summary
         plot_summary(table, title).savefig(unfinished, dpi=150, format='png')
     say(f'Bar chart: {out}')
+
+# %% ../nbs/api/91_cli.ipynb #cell-c25
+def bench_photos(
+    repeats: int # each with another seed
+):
+    "Measures on photographs, and prints a table."
+    from easing_fastai.assets.backbone import choose_backbone
+    from easing_fastai.assets.photographs import photo_sample
+    from easing_fastai.speed.bench import compare_photos, this_machine
+    with explained():
+        path = photo_sample()
+        arch, says = choose_backbone(sorted(path.glob('*/*/*.*')))
+        say(says or f'Backbone: {arch.__name__}')
+        say(f'{path.name}; {this_machine()}')
+        silence_workers()
+        with console.status('Training') as status:
+            def on_run(run): status.update(f'Training: seed {run["seed"]}, {run["way"]}: {run["epoch"]:.1f} s an epoch')
+            table = compare_photos(path, arch, repeats=repeats, on_run=on_run)
+    print_frame(table, f'{arch.__name__}, Resize(128), fine_tune(3): seconds of an epoch from the second one on; '
+                       f'medians of {repeats}')
+
 
 # %% ../nbs/api/91_cli.ipynb #cell-c24
 def bench_tables(

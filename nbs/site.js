@@ -103,29 +103,35 @@
     return made;
   };
 
-  // Guess first: the results of the next cell wait until a guess is made, or not wanted.
+  // Guess first: the results of the next cell, and the words about them, wait until a guess is made, or not wanted.
   const cell_after = box => {
     for (let at = box.nextElementSibling; at && !at.matches('section, .guess'); at = at.nextElementSibling) {
       const cell = at.matches('.cell') ? at : at.querySelector('.cell');
       if (cell && cell.querySelector('.cell-output')) return cell;
     }
   };
+  const words_after = (box, cell) => { // up to the next heading or guess
+    const words = [];
+    for (let at = box.nextElementSibling; at && !at.matches('section, .guess'); at = at.nextElementSibling)
+      if (cell.compareDocumentPosition(at) === Node.DOCUMENT_POSITION_FOLLOWING) words.push(at);
+    return words;
+  };
   ready(() => {
     const guesses = kept('guesses', {}), searched = new URLSearchParams(location.search).has('q');
     for (const box of document.querySelectorAll('main .guess')) {
       const cell = cell_after(box), question = name + ': ' + box.textContent.trim().slice(0, 90);
       if (!cell) continue;
-      const outputs = cell.querySelectorAll('.cell-output');
+      const outputs = [...cell.querySelectorAll('.cell-output')], waiting = [...outputs, ...words_after(box, cell)];
       const input = element('input', {type: 'text', autocomplete: 'off', ariaLabel: 'Your guess', placeholder: 'your guess'});
       const button = element('button', {type: 'submit', textContent: 'Show the result'});
       const form = element('form', {className: 'guessing'}, input, button);
       const show = guess => {
-        outputs.forEach(output => output.classList.remove('covered'));
+        waiting.forEach(part => part.classList.remove('covered'));
         form.replaceWith(element('p', {className: 'guessed'}, guess ? 'Your guess: ' : '', element('strong', {textContent: guess}), ' ', again));
         again.hidden = !guess;
       };
       const ask = () => {
-        outputs.forEach(output => output.classList.add('covered'));
+        waiting.forEach(part => part.classList.add('covered'));
         outputs[0].before(form);
       };
       const again = element('button', {type: 'button', textContent: 'guess again'});
