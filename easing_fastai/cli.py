@@ -9,7 +9,7 @@ __all__ = ['app', 'console', 'ELSEWHERE', 'Seed', 'BatchSize', 'LearningRate', '
            'options', 'say', 'complain', 'fail', 'explained', 'need', 'print_rows', 'bars', 'doctor', 'download',
            'chosen_chapters', 'show_runs', 'run_with_bars', 'run', 'lab', 'check_folder', 'train_on_folder',
            'images_of', 'print_predictions', 'predict', 'write_new', 'serve_model', 'silence_workers', 'print_frame',
-           'bench', 'bench_photos', 'bench_tables', 'prepare', 'main']
+           'bench', 'bench_photos', 'bench_tables', 'limit_reached', 'prepare', 'main']
 
 # %% ../nbs/api/91_cli.ipynb #cell-003
 import json, os, shutil, signal, subprocess, sys, tempfile, threading, time, warnings
@@ -519,6 +519,18 @@ def bench_tables(
         print_frame(tried.reset_index(names='trick'), 'A training step')
     return table, title
 
+# %% ../nbs/api/91_cli.ipynb #cell-c26
+def limit_reached(
+    error: Exception
+) -> str: # a sentence, '' for an error of another kind
+    "What is missing on a machine that gives no more memory or threads, and what to do."
+    text, is_runtime = str(error), isinstance(error, RuntimeError)
+    if is_runtime and 'start new thread' in text:
+        return 'This machine allows no more threads. Close other programs, or raise the limit (ulimit -u).'
+    if isinstance(error, MemoryError) or is_runtime and ("can't allocate memory" in text or 'enough memory' in text):
+        return 'There is not enough memory. Close other programs; in a training take a smaller --bs or --size.'
+    return ''
+
 # %% ../nbs/api/91_cli.ipynb #cell-022
 def prepare():
     "Before anything else: what may be wrong with the place that a command is started in."
@@ -539,8 +551,9 @@ def main():
         app()
     except typer.Exit as e: sys.exit(e.exit_code)
     except Exception as e:
-        is_ours = type(e).__module__.startswith('easing_fastai.')
-        if not is_ours and not isinstance(e, OSError): raise
         where = f' ({printable(e.filename)})' if getattr(e, 'filename', None) else ''
-        complain(str(e) if is_ours else f'{e.strerror or e}{where}.')
+        if says := limit_reached(e): complain(says)
+        elif type(e).__module__.startswith('easing_fastai.'): complain(str(e))
+        elif isinstance(e, OSError): complain(f'{e.strerror or e}{where}.')
+        else: raise
         sys.exit(1)
