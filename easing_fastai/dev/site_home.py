@@ -23,7 +23,7 @@ def bar(
     "A thin bar beside a number."
     return f'<i class="bar" style="--share:{max(0., share):.1f}%"></i>'
 
-FOR_WHAT = {'freeze': 'only the head trains', 'unfreeze': 'now everything trains',
+FOR_WHAT = {'freeze': 'the body waits, but for its BatchNorm', 'unfreeze': 'now everything trains',
             'fit_one_cycle': 'one epoch, with a rate that climbs and falls'}
 
 def calls_of_the_line(

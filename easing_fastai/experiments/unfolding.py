@@ -100,7 +100,7 @@ def in_a_sentence(
     "What is behind the line, with the numbers of this run."
     own, *others = map(len, code_of(plain_fine_tune).values())
     losses = next(iter(unfolding.twins.values()))
-    return (f'Behind that line are {unfolding.seen.calls:,} calls inside fastai. They boil down to {unfolding.steps:,} '
+    return (f'Behind that line are {unfolding.seen.calls:,} calls inside fastai. They come down to {unfolding.steps:,} '
             'steps, taken in two trainings with different rates. '
             f'Chapter 05b writes them out in {own} lines of PyTorch, on top of {sum(others)} in chapters 03b and 04b, '
-            f'and every one of the {len(losses):,} losses comes out equal, to the last bit.')
+            f'and every one of the {len(losses):,} losses comes out equal here, to the last bit.')
