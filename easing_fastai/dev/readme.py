@@ -23,9 +23,10 @@ def as_readme(
 ) -> str: # Markdown
     "The home page as README.md: no directives, no callouts, all links absolute."
     nb = for_readers(nb)
+    left_out = {'image/png', 'text/html'}
     for cell in (cell for cell in nb.cells if cell.cell_type == 'code'):
         if cell.metadata.directives.get('echo') == 'false': cell.source = ''
-        cell.outputs = [output for output in cell.outputs if not {'image/png', 'text/html'} & set(output.get('data', {}))]
+        cell.outputs = [output for output in cell.outputs if not left_out & set(output.get('data', {}))]
     text, _ = MarkdownExporter().from_notebook_node(nb)
     def to_page(match): return f']({site.rstrip("/")}/{re.sub(r"^[0-9]+[a-z]*_", "", match[1])}.html'
     text = re.sub(r'^:::.*\n', '', text, flags=re.M)

@@ -63,7 +63,8 @@ def parts_for_browser(
 ) -> dict[str, bytes]: # name -> content
     "All that a browser needs to run a model; raises `AssetError` or `ExportError`."
     runtime, wasm = map(web_runtime().joinpath, RUNTIME)
-    return {'program.mjs': (files('easing_fastai')/'data'/'in_browser.mjs').read_bytes(), 'runtime.mjs': runtime.read_bytes(),
+    program = files('easing_fastai')/'data'/'in_browser.mjs'
+    return {'program.mjs': program.read_bytes(), 'runtime.mjs': runtime.read_bytes(),
             'wasm.gz': gzip.compress(wasm.read_bytes(), mtime=0), 'network.onnx': checked_onnx(model)}
 
 # %% ../../nbs/api/serve/79_in_browser.ipynb #cell-009
@@ -77,7 +78,8 @@ def write_html(
     where, card = printable(home_relative(file)), asdict(model.card)
     if file.exists() or file.is_symlink():
         raise FolderError(f'{where} is there already, and nothing of yours is overwritten. Name a new file.')
-    if not file.parent.is_dir(): raise FolderError(f'There is no folder for {where}. Make it first, or name another file.')
+    if not file.parent.is_dir():
+        raise FolderError(f'There is no folder for {where}. Make it first, or name another file.')
     parts = {name: base64.b64encode(content).decode() for name, content in parts_for_browser(model).items()}
     page = page_of('in_browser.html', title=' or '.join(card['labels'][:3]), about=about(card, threshold), card=card,
                    parts=parts, threshold=threshold)
