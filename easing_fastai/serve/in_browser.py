@@ -1,4 +1,4 @@
-"""A page that holds the network and the program that runs it: `easing-fastai serve MODEL --html FILE`. The image stays in the visitor's browser
+"""What `easing-fastai serve MODEL --html FILE` writes: the page, the network and the program that runs it
 
 Docs: https://easing-fastai.github.io/easing_fastai/api/serve/in_browser.html.md"""
 
