@@ -513,7 +513,7 @@ CASES += [
     *(Case(f'no threads: {args[0]}', nothing, THREADS + RUN.format(args), None, words=('✗',),
           never=('Traceback',)) for args in (('run', '05'), ('bench',))),
     *(Case(f'{what} {n}: {args[0]}', classes, LIMITED.format(what, n, args), None, never=('Traceback', 'Segmentation'), cold=True) for what,
-          n in (('NOFILE', 12), ('FSIZE', 10_000), ('AS', 3_000_000_000)) for args in (TRAIN, ('check', '.'))),
+          n in (('NOFILE', 12), ('FSIZE', 10_000)) for args in (TRAIN, ('check', '.'))),
     *(Case(f'output to {to}: {args[0]}', classes, args, None, within=('sh', '-c', f'exec "$@" {to}', 'x'),
           cold=True) for to in ('>/dev/full', '2>/dev/full', '>&-', '2>&-', '<&-', '>&- 2>&-', '| head -c 1') for args in (('check', '.'),
                 )),
