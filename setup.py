@@ -17,7 +17,7 @@ def lines(field: str) -> list[str]:
 
 
 version = re.search(r'__version__ = "(.+)"', (here / 'easing_fastai' / '__init__.py').read_text(encoding='utf-8'))[1]
-extras = {extra: lines(f'{extra}_requirements') for extra in ('lab', 'photos', 'serve')}
+extras = {extra: lines(f'{extra}_requirements') for extra in ('lab', 'photos', 'heic', 'serve')}
 pythons = [f'Programming Language :: Python :: 3.{minor}' for minor in range(11, 15)]
 
 setup(

@@ -660,7 +660,7 @@ print(Path('out').read_text() == 'mine' and 'kept', [str(p) for p in Path('in').
 for p in Path('in').rglob('*'): assert os.path.realpath(p).startswith(os.path.realpath('in')), p
 """
 CASES += [
-    *(upload(name, how, said, resize) for resize in ('squish', 'crop') for name,
+    *(upload(name, how, said, resize) for resize in ('squish', 'middle') for name,
           (how, said) in UPLOAD_KINDS.items() if resize == 'squish' or said is None),
     *(export(name) for name in ('full', 'file', 'link', 'dangling', '.', '', '/', 'closed/x', 'file/x', '/dev/null', '/proc/x', 'x' * 300,
           '~nosuchuser/x', 'model', 'full/1.png')),

@@ -19,12 +19,12 @@ def cuttings(label: str, n: int, seed: int = 0) -> list[Image.Image]:
     return pieces
 
 
-def class_folders(path: Path, n: int = 20, seed: int = 0) -> Path:
-    "A folder per class, JPEG."
+def class_folders(path: Path, n: int = 20, seed: int = 0, suffix: str = '.jpg') -> Path:
+    "A folder per class."
     for label in WHERE:
         (path / label).mkdir(parents=True)
         for i, piece in enumerate(cuttings(label, n, seed)):
-            piece.save(path / label / f'{i:02d}.jpg')
+            piece.save(path / label / f'{i:02d}{suffix}')
     return path
 
 

@@ -50,7 +50,7 @@ def tab(browser):
     page.close()
 
 
-@pytest.mark.parametrize('resize', ['squish', 'crop'])
+@pytest.mark.parametrize('resize', ['squish', 'middle'])
 @pytest.mark.parametrize('size', [(28, 28), (90, 40), (301, 403), (20, 9)])
 def test_an_image_becomes_the_same_numbers_as_in_python(tab, served, size, resize):
     from easing_fastai.serve.app import as_batch
@@ -155,7 +155,7 @@ def test_one_file_says_what_pytorch_says(tab, runtime, tmp_path, monkeypatch):
 
     monkeypatch.setattr(in_browser, 'web_runtime', lambda: runtime)
     torch.manual_seed(1)
-    card = ModelCard('digits_resnet18', ['cat', '</script><b>dog</b>', 'other'], 64, 0.9, 100, 20, 5, 42, 'folders', '0' * 64, resize='crop')
+    card = ModelCard('digits_resnet18', ['cat', '</script><b>dog</b>', 'other'], 64, 0.9, 100, 20, 5, 42, 'folders', '0' * 64, resize='middle')
     model = TrainedModel(create_vision_model(architecture(card.arch), 3, pretrained=False).eval(), card)
     in_browser.write_html(tmp_path / 'page.html', model, threshold=0)
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (120, 301, 3), dtype=np.uint8)).save(tmp_path / 'noise.png')

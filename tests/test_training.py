@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import command, state
+from conftest import command, start, state
 from fastai.learner import Learner
 from photos import class_folders, cuttings, names
+from PIL import ExifTags, Image
 from typer.testing import CliRunner
 
 from easing_fastai.base.files import FolderError
@@ -112,8 +113,6 @@ def test_what_was_chosen_is_done(photos, tmp_path):
 
 
 def test_a_photograph_that_lies_is_trained_and_predicted_upright(trained, photos, tmp_path):
-    from PIL import ExifTags, Image
-
     out, learn, _ = trained
     upright, exif = cuttings('temple', 1, seed=99)[0].resize((60, 40)), Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
@@ -144,6 +143,35 @@ def test_the_same_seed_gives_the_same_model(photos, tmp_path):
     digests = [training.train(photos, tmp_path / 'model', seed=seed, **QUICK).weights_sha256 for seed in (1, 1, 2)]
     assert digests[0] == digests[1] != digests[2]
 
+
+def test_photographs_of_an_iphone(tmp_path):
+    "HEIC goes all the way: checked, trained with, predicted."
+    folder = class_folders(tmp_path / 'photos', suffix='.heic')
+    assert check_images(folder).ok
+    training.train(folder, tmp_path / 'model', **QUICK)
+    for name in ('photo.heic', 'photo.png'):
+        cuttings('temple', 1, seed=99)[0].save(tmp_path / name, quality=100)
+    model = load_model(tmp_path / 'model')
+    assert model.predict(tmp_path / 'photo.heic') == pytest.approx(model.predict(tmp_path / 'photo.png'), abs=0.05)
+
+
+@pytest.mark.parametrize('name', ['photo.heic', 'photo.jpg'])
+def test_heic_without_its_reader(tmp_path, name):
+    "The extra is named where a HEIC file cannot be read."
+    cuttings('temple', 1)[0].save(tmp_path / 'photo.heic')
+    (tmp_path / 'photo.heic').rename(tmp_path / name)
+    code = f"""
+import sys
+sys.modules['pillow_heif'] = None
+from easing_fastai.images.check import check_images
+from easing_fastai.train.model import ModelError, checked_image
+from pathlib import Path
+print(check_images({str(tmp_path)!r}))
+try: checked_image(Path({str(tmp_path / name)!r}))
+except ModelError as e: print(e)
+"""
+    said = start('-c', code).stdout
+    assert said.count('easing_fastai[heic]') == (2 if name.endswith('.heic') else 1), said
 
 @pytest.mark.parametrize('damage', ['pickle as weights', 'cut off', 'other weights', 'no weights', 'pickle as card', 'no card', 'a list as card'])
 def test_a_folder_that_is_not_what_it_claims(damage, trained, tmp_path):

@@ -39,13 +39,13 @@ export const cropped = ({data, width, height}, [left, top, w, h]) => { // RGBA b
 
 // An ImageData as the validation images were: 3×size×size numbers, normalised.
 export const prepared = (image, card) => {
-  const side = Math.trunc(Math.min(image.width, image.height)/card.size*card.size), middle = length => Math.floor((length - side)/2);
-  const all = card.resize === 'crop' ? [middle(image.width), middle(image.height), side, side] : [0, 0, image.width, image.height];
-  const {data} = resized(cropped(image, all), card.size, card.size);
-  const pixels = card.size**2;
+  const extra = card.resize === 'middle' ? 8*Math.ceil(0.14*card.size/8) : 0; // as fastai's RandomResizedCrop
+  const side = card.size + extra, pixels = card.size**2;
+  const {data} = resized(cropped(image, [0, 0, image.width, image.height]), side, side);
+  const inside = i => (Math.floor(i/card.size) + extra/2)*side + i%card.size + extra/2;
   return Float32Array.from({length: 3*pixels}, (_, i) => {
     const c = Math.floor(i/pixels);
-    return (data[3*(i%pixels) + c]/255 - card.mean[c])/card.std[c];
+    return (data[3*inside(i%pixels) + c]/255 - card.mean[c])/card.std[c];
   });
 };
 

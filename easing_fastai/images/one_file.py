@@ -65,7 +65,7 @@ def is_unread_kind(
     begin: bytes, # the first bytes of a file
     suffix: str   # of its name
 ) -> bool:
-    "True for HEIC, AVIF, JPEG XL, SVG and PostScript, by their first bytes, and for raw photographs by name."
+    "True for HEIC, AVIF, JPEG XL, SVG, PostScript, by their first bytes, and for raw photographs by name."
     return (begin[4:8] in (b'ftyp', b'JXL ') or begin[:2] == b'\xff\x0a' or b'<svg' in begin
             or begin[:4] in (b'%!PS', b'\xc5\xd0\xd3\xc6')
             or suffix in ('.nef', '.cr2', '.crw', '.orf', '.erf'))

@@ -54,11 +54,10 @@ def as_batch(
     "An image prepared as the validation images were."
     with Image.open(file, formats=FORMATS) as opened: image = ImageOps.exif_transpose(opened.convert('RGB'))
     side = card['size']
-    if card['resize'] == 'crop': # to the middle; otherwise it is squished
-        cut = int(min(image.size)/side*side)
-        left, top = ((length - cut)//2 for length in image.size)
-        image = image.crop((left, top, left + cut, top + cut))
-    image = image.resize((side, side), Image.Resampling.BILINEAR)
+    extra = math.ceil(0.14*side/8)*8 if card['resize'] == 'middle' else 0 # as fastai's RandomResizedCrop
+    edge = extra//2
+    image = image.resize((side + extra, side + extra), Image.Resampling.BILINEAR)
+    image = image.crop((edge, edge, edge + side, edge + side))
     numbers = np.asarray(image, dtype=np.float32).transpose(2, 0, 1)/255
     mean, std = (np.array(card[name], dtype=np.float32).reshape(3, 1, 1) for name in ('mean', 'std'))
     return ((numbers - mean)/std)[None]

@@ -12,6 +12,7 @@ __all__ = ['FILES', 'EXPECTED', 'ModelCard', 'ModelError', 'are_numbers', 'check
 # %% ../../nbs/api/train/72_model.ipynb #cell-002
 import json, math, os, platform, re, shutil
 from dataclasses import asdict, dataclass, field, fields
+from functools import partial
 from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
@@ -19,7 +20,7 @@ from pathlib import Path
 # %% ../../nbs/api/train/72_model.ipynb #cell-003
 import safetensors.torch
 import torch
-from fastai.vision.augment import Resize
+from fastai.vision.augment import RandomResizedCrop, Resize
 from fastai.vision.core import PILImage, image2tensor, imagenet_stats
 from PIL import Image
 from safetensors import SafetensorError
@@ -27,7 +28,7 @@ from torch import nn
 from ..assets.network import AssetError
 from ..base.files import MADE_BY, FolderError, expanded, home_relative, is_model, printable
 from ..base.files import whole_folder
-from ..base.formats import image_formats
+from ..base.formats import GET_HEIC, image_formats
 from ..base.show import shorten
 from ..images.one_file import fits_ending, has_all_rows
 from .fit import Upright, architecture, untrained
@@ -48,7 +49,7 @@ class ModelCard:
     seed: int          # of everything random
     layout: str        # where the labels stood
     weights_sha256: str
-    resize: str = 'squish' # or crop: how they become squares
+    resize: str = 'squish' # or middle: how images become squares
     mean: list = field(default_factory=lambda: list(imagenet_stats[0]))
     std: list = field(default_factory=lambda: list(imagenet_stats[1]))
     versions: dict = field(default_factory=lambda: {'python': platform.python_version(), **{
@@ -76,7 +77,7 @@ EXPECTED = { # a field of the card: what it must be, in words and as a test
                lambda texts: isinstance(texts, list) and len(texts) > 1 and all(isinstance(t, str) for t in texts)
                and len(set(texts)) == len(texts)),
     'size': ('an integer from 1 to 4096', lambda n: type(n) is int and 1 <= n <= 4096),
-    'resize': ("'squish' or 'crop'", lambda text: text in ('squish', 'crop')),
+    'resize': ("'squish' or 'middle'", lambda text: text in ('squish', 'middle')),
     'mean': ('three numbers', lambda values: are_numbers(values, above=-math.inf)),
     'std': ('three numbers above 0', lambda values: are_numbers(values, above=0)),
     'accuracy': ('a number from 0 to 1', lambda n: type(n) in (int, float) and 0 <= n <= 1),
@@ -240,7 +241,9 @@ def checked_image(
             if kind == 'PNG' and not has_all_rows(stream): raise ValueError('rows are missing at its end')
     except Image.DecompressionBombError as e:
         raise ModelError(f'{where} is larger than Pillow opens. Make it smaller.') from e
-    except Image.UnidentifiedImageError as e: raise ModelError(f'{where} is not an image that can be read here.') from e
+    except Image.UnidentifiedImageError as e:
+        heic = f' For HEIC: {GET_HEIC}' if file.suffix.lower() in ('.heic', '.heif') else ''
+        raise ModelError(f'{where} is not an image that can be read here.{heic}') from e
     except Exception as e: # decoders fail in many ways, the disk with a `strerror`
         if why := getattr(e, 'strerror', None): raise ModelError(f'{where} cannot be read: {why}.') from e
         raise ModelError(f'{where} is damaged or cut off: {str(e) or type(e).__name__}.') from e
@@ -256,7 +259,8 @@ class TrainedModel:
         card: ModelCard   # of the same
     ):
         self.model, self.card, self.labels = model.eval(), card, card.labels
-        self.upright, self.resize = Upright(), Resize(card.size, card.resize)
+        to_size = {'squish': partial(Resize, method='squish'), 'middle': RandomResizedCrop}[card.resize]
+        self.upright, self.resize = Upright(), to_size(card.size)
         self.mean, self.std = (torch.tensor(numbers).view(3, 1, 1) for numbers in (card.mean, card.std))
 
     def predict(self,

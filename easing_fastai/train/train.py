@@ -166,7 +166,7 @@ def train(
     for note in plan.notes: say(note)
     set_seed(seed)
     bs = {'bs': settings.bs} if settings.bs else {}
-    dls = dataloaders_for(path, files, plan.size, plan.flip, plan.crop, plan.stats, **bs)
+    dls = dataloaders_for(path, files, plan.size, plan.flip, plan.photographs, plan.stats, **bs)
     if says := without_workers(dls, plan.size): say(says)
     learn = first_once(lambda: learner_for(dls, plan.network, plan.head_alone)) # one of several downloads
     refuse_small_disk(out, learn.model)
