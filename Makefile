@@ -9,11 +9,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.easing_fastai
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-real faults prove lab docs quarto look export outputs readme pictures backbone
+.PHONY: help run test test-all test-real faults prove lab docs quarto look export outputs readme pictures backbone
 
 help:
 	@echo "make run        run all chapters, get pages of this very run to read"
-	@echo "make test       the tests, on data that needs no network"
+	@echo "make test       the tests, on data that needs no network: minutes"
+	@echo "make test-all   with whole chapters, servers and several processes: what continuous integration runs"
 	@echo "make lab        the notebooks in JupyterLab"
 	@echo "make docs       the website (needs Quarto)"
 	@echo "For developers:"
@@ -52,8 +53,12 @@ $(STAMP): settings.ini setup.py pyproject.toml
 run: $(STAMP)
 	@$(BIN)/python -m easing_fastai run
 
+TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	$(TESTS) --no-loadscope-reorder -m "not real and not prove and not long"
+
+test-all: $(STAMP)
+	$(TESTS) --no-loadscope-reorder
 
 lab: $(STAMP)
 	$(BIN)/python -m jupyter lab nbs
@@ -87,7 +92,7 @@ readme: $(STAMP)
 	$(BIN)/python -c "from easing_fastai.dev.readme import write_readme; write_readme()"
 
 test-real: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup -m real
+	$(TESTS) -m real
 
 prove: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m prove

@@ -1,7 +1,7 @@
 """Faults and bad input against the command line and the library, each in a process of its own: `make faults`.
 
 The cases are in fault_cases.py. Bounded in time, nothing but loopback. `python tests/faults.py WORD ...` runs those with such a
-word in their names, `--sample` those that `make test` runs, too. It prints `N passed, N failed`; the exit code is 1 if any failed.
+word in their names, `--sample` those that `make test-all` runs, too. It prints `N passed, N failed`; the exit code is 1 if any failed.
 """
 import os
 import shutil

@@ -275,6 +275,7 @@ def test_without_a_network(tmp_path):
 MAKE = 'from easing_fastai.assets.datasets import mnist_sample; mnist_sample()'
 
 
+@pytest.mark.long
 def test_two_processes_at_once(tmp_path):
     env = {**os.environ, 'FASTAI_HOME': str(tmp_path)}
     both = [subprocess.Popen([sys.executable, '-c', MAKE], env=env, cwd=REPO, stdout=subprocess.DEVNULL) for _ in range(2)]
@@ -283,6 +284,7 @@ def test_two_processes_at_once(tmp_path):
     assert datasets.damage(tmp_path / 'data' / 'digits_sample') is None
 
 
+@pytest.mark.long
 def test_a_killed_process_leaves_no_half_data_set(tmp_path):
     env = {**os.environ, 'FASTAI_HOME': str(tmp_path)}
     process = subprocess.Popen([sys.executable, '-c', MAKE], env=env, cwd=REPO)

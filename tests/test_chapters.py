@@ -9,6 +9,12 @@ from test_notebooks import NOTEBOOKS, ids
 
 KINDS = REPO / 'nbs' / 'api' / 'diagnose' / 'kinds'  # pages that test_diagnose.py reads
 OTHERS = [path for path in NOTEBOOKS if path not in PAGES and path.parent != KINDS]
+LONG = ('index', '08_site_home', '06_backbone', '02_run', '08_lab', '03_outputs', 'home', '91_cli')  # more than 10 s
+
+
+def marked(path: Path):
+    long = path.stem in LONG or path.parent.name in ('speed', 'serve', 'experiments', 'train')
+    return pytest.param(path, marks=pytest.mark.long if long else ())
 
 
 @pytest.fixture(scope='module')
@@ -20,12 +26,13 @@ def data(digits) -> Path:
 
 
 @pytest.mark.notebook
-@pytest.mark.parametrize('path', OTHERS, ids=ids)
+@pytest.mark.parametrize('path', map(marked, OTHERS), ids=ids)
 def test_a_notebook_of_the_library(path, data, tmp_path):
     "The chapters run in test_colab.py; here the library, the figures, what renders, and the pages around the chapters."
     run_notebook(nbformat.read(path, 4), ids(path), tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.notebook
 def test_a_chapter_with_resnet18(tmp_path, digits):
     "Random weights in the place and form of ImageNet's: the way that readers with a network go."

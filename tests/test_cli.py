@@ -24,6 +24,7 @@ def test_every_command_has_a_summary_that_fits(monkeypatch):
         assert name in commands.split()
 
 
+@pytest.mark.long
 def test_version_and_completion():
     from easing_fastai import __version__
 
@@ -214,6 +215,7 @@ NotebookClient.{step} = interrupted
     assert [p.name for p in folder.glob('runs/*/*')] == ['index.html']
 
 
+@pytest.mark.long
 def test_ctrl_c_in_a_download(tmp_path):
     with socket.create_server(('127.0.0.1', 0)) as silent:
         code = f"""
@@ -237,6 +239,7 @@ main()
     assert list((tmp_path / 'data').iterdir()) == []
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not shutil.which('mount') or os.name != 'posix' or os.geteuid() != 0, reason='a full disk takes root to make')
 @pytest.mark.parametrize('what', ['run', 'lab', 'data'])
 def test_a_full_disk(two_chapters, what):
@@ -278,6 +281,7 @@ def test_python_dash_m_is_the_command():
     assert easing_fastai('run', '--help').returncode == 0
 
 
+@pytest.mark.long
 def test_bench_offline(tmp_path, digits):
     out = tmp_path / 'bench.png'
     done = easing_fastai('bench', '--repeats', '1', '--out', str(out), COLUMNS='80', OMP_NUM_THREADS='1')
@@ -305,6 +309,7 @@ def test_bench_on_photographs(tmp_path, monkeypatch):
     assert all(way in output for way in bench.PHOTO_WAYS) and output.count('1.00') >= 1
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name == 'nt', reason='signals')
 def test_bench_interrupted(tmp_path, digits):
     out = tmp_path / 'bench.png'

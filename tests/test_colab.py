@@ -53,6 +53,7 @@ def data(digits):
     assert state(digits.parent) == before, 'a page has written into the data folder'
 
 
+@pytest.mark.long
 @pytest.mark.notebook
 @pytest.mark.parametrize('path', PAGES, ids=ids)
 def test_a_page_runs_there(path, colab, data, tmp_path):
@@ -63,6 +64,7 @@ def test_a_page_runs_there(path, colab, data, tmp_path):
     assert log.read_text().splitlines() == [INSTALL], 'it installs the package, once'
 
 
+@pytest.mark.long
 @pytest.mark.notebook
 def test_a_kernel_there(colab, data, tmp_path):
     "The same cell installs in a kernel and a shell of Colab's names."

@@ -32,6 +32,7 @@ LEARN = DLS + 'learn = vision_learner(dls, arch, metrics=accuracy)\n'
 PAGES = sorted((REPO / 'nbs' / 'api' / 'diagnose' / 'kinds').glob('*.ipynb'))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.stem)
 def test_a_page_of_the_catalogue_as_a_reader(page, tmp_path):
     "Each error in one cell, diagnose() in the next: one kind alone recognises it, and each kind of the page is met."
@@ -336,6 +337,7 @@ def test_an_old_line_and_todays(row, names):
 # ---- what people reported in public: a table, and the verdict on each answer ----
 
 
+@pytest.mark.long
 def test_what_people_reported(tmp_path):
     "Every seventh report: its verdict is the one that stands in the table. `python tests/read_reports.py` tries them all."
     done = start(str(REPO / 'tests' / 'read_reports.py'), '--every', '7', cwd=tmp_path, PYTHONPATH=str(REPO))

@@ -5,7 +5,8 @@ import pytest
 from fault_cases import python
 from faults import failure, sample
 
-pytestmark = pytest.mark.skipif(sys.platform != 'linux', reason='pipes, links and forked processes')
+pytestmark = [pytest.mark.long,
+              pytest.mark.skipif(sys.platform != 'linux', reason='pipes, links and forked processes')]
 
 
 @pytest.fixture(scope='module', autouse=True)

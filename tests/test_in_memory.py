@@ -677,6 +677,7 @@ print(page_faults() - before)
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(platform.libc_ver()[0] != 'glibc' or 'LD_PRELOAD' in os.environ,
                     reason='another library takes care of memory')
 def test_memory_is_used_again():

@@ -50,6 +50,7 @@ def test_what_is_in_the_wheel(wheel):
     assert inside == library | notebooks
 
 
+@pytest.mark.long
 def test_ten_lines_of_readme_as_a_script(python, tmp_path, digits):
     blocks = re.findall(r'```python\n(.*?)```', (REPO / 'README.md').read_text(encoding='utf-8'), flags=re.S)
     script, = (block for block in blocks if 'from easing_fastai.core import *' in block)
@@ -62,6 +63,7 @@ def test_ten_lines_of_readme_as_a_script(python, tmp_path, digits):
     assert [p.name for p in tmp_path.iterdir()] == ['ten_lines.py']
 
 
+@pytest.mark.long
 def test_run_a_chapter_in_an_empty_folder(python, tmp_path, digits):
     done = run(python, '-m', 'easing_fastai', 'run', '01', cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -70,6 +72,7 @@ def test_run_a_chapter_in_an_empty_folder(python, tmp_path, digits):
     assert 'easing_fastai' in page.read_text(encoding='utf-8')
 
 
+@pytest.mark.long
 def test_lab_copies_the_notebooks_and_says_the_address(python, tmp_path):
     command = [python, '-m', 'easing_fastai', 'lab', 'mine', '--no-browser']
     env = {**os.environ, 'PYTHONPATH': '', 'JUPYTER_CONFIG_DIR': str(tmp_path / 'c'), 'JUPYTER_DATA_DIR': str(tmp_path / 'd'), 'PYTHONUNBUFFERED': '1'}
@@ -123,7 +126,8 @@ NEEDS_LAB = {'IPython', 'jupyter_client', 'nbformat', 'accelerate'}
 
 
 def test_what_is_imported_gets_installed():
-    always, lab, serve, photos = (installed_with('easing_fastai', extra, set()) for extra in ('', 'lab', 'serve', 'photos'))
+    extras = ('', 'lab', 'serve', 'photos', 'heic')
+    always, lab, serve, photos, heic = (installed_with('easing_fastai', extra, set()) for extra in extras)
     distributions = importlib.metadata.packages_distributions()
     for file in (REPO / 'easing_fastai').rglob('*.py'):
         for package in imports(file) - ({'nbdev'} if file.name in ('readme.py', 'site.py') else set()):  # for `make readme` and the site
@@ -131,9 +135,11 @@ def test_what_is_imported_gets_installed():
             found = lab if file.parent.name == 'dev' or package in NEEDS_LAB else serve if file.parent.name == 'serve' else always
             if file.name in ('backbone.py', 'fit.py') and package in ('timm', 'huggingface_hub'):
                 found = photos
+            if package == 'pillow_heif':
+                found = heic
             assert names & found, f'{file.name}: nothing installs {package}'
 
 
 def test_each_file_is_run_by_one_process(request):
-    "Else two processes prepare what a file needs, and `make test` takes twice as long."
+    "Else two processes prepare what a file needs, and the tests take twice as long."
     assert 'PYTEST_XDIST_WORKER' not in os.environ or request.node.nodeid.endswith('@test_package')

@@ -108,6 +108,7 @@ print('proven on', torch_core.default_device())
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize('page, data', [
     ('03b_plain_learner', 'few_digits'), ('04b_plain_vision_model', 'few_digits'), ('05b_plain_fine_tune', 'few_digits'),
     *(pytest.param(page, 'digits', marks=pytest.mark.prove) for page in ('02b_plain_dataloaders', '02c_plain_augmentation', '06b_plain_predict'))])

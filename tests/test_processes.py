@@ -13,6 +13,8 @@ from easing_fastai.train import train as training
 from easing_fastai.train.model import FILES, load_model
 from easing_fastai.train.processes import launch, launch_line, why_it_failed
 
+pytestmark = pytest.mark.long
+
 EPOCHS = 10
 
 TRAIN = f"""

@@ -17,6 +17,8 @@ from conftest import REPO, command
 from PIL import Image
 
 pytest.importorskip('gradio', reason='the extra serve is not installed')
+
+pytestmark = pytest.mark.long
 HANGS = 120  # seconds, after which a process will never end
 
 

@@ -25,6 +25,7 @@ def my_images(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.long
 def test_the_commands(my_images):
     block, = re.findall(r'```\n(easing-fastai .*?)```', SHOWN, flags=re.S)
     lines = [line.split()[1:] for line in block.splitlines()]
