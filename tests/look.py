@@ -15,7 +15,7 @@ from pathlib import Path
 
 from axe_playwright_python.sync_playwright import Axe
 from conftest import CHROMIUM, REPO
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
 
 DESKTOP, PHONE = 1400, 390
 LOOKED_AT = ['index.html', 'environment.html', 'fine_tune.html', 'plain_fine_tune.html', 'show_results.html', 'when_it_breaks.html']
@@ -119,6 +119,29 @@ def tabs_to_text(browser: Browser, address: str, name: str) -> list[int]:
     return [presses]
 
 
+SEVEN = [(20, 20), (50, 18), (80, 20), (65, 45), (50, 70), (42, 90)] # where a stroke leads, in percent of the canvas
+
+
+def silent_canvases(browser: Browser, address: str, names: list[str]) -> list[str]:
+    "Pages whose canvas says nothing within half a minute to a 7 that is drawn on it."
+    silent = []
+    for name in names:
+        page, _ = open_page(browser, address, DESKTOP)
+        page.goto(address + name)
+        canvas = page.locator('.digit-canvas canvas').first
+        canvas.scroll_into_view_if_needed()
+        page.wait_for_timeout(300)
+        box = canvas.bounding_box()
+        for n, (x, y) in enumerate(SEVEN):
+            page.mouse.move(box['x'] + box['width']*x/100, box['y'] + box['height']*y/100, steps=5)
+            if n == 0: page.mouse.down()
+        page.mouse.up()
+        try: page.wait_for_selector('.digit-answer figure', timeout=30_000)
+        except TimeoutError: silent.append(name)
+        page.context.close()
+    return silent
+
+
 def written(docs: Path, names: list[str]) -> dict[str, list[str]]:
     "What can be read off the files: addresses in memory, folders of a machine, warnings."
     patterns = {'memory addresses': r'object at 0x[0-9a-f]{6,}', 'warnings': r'(Future|Deprecation)Warning: ',
@@ -158,6 +181,8 @@ def figures(docs: Path) -> Iterator[tuple[str, list, Callable[[list], bool], str
         lines, kilobytes, paint = found.pop('lines'), found.pop('bytes'), found.pop('first paint')
         for what, where in {**found, **written(docs, names), **linked(docs, names)}.items(): yield what, sorted(where), none, 'none'
         yield 'what axe finds', barriers(browser, address, looked_at), none, 'none'
+        drawn_on = [name for name in names if 'class="digit-canvas' in (docs/name).read_text(encoding='utf-8')]
+        yield 'canvases that give no answer', silent_canvases(browser, address, drawn_on), none, 'none'
         yield 'Tab presses to the text', tabs_to_text(browser, address, looked_at[-1]), lambda n: n[0] <= 2, 'at most 2'
         browser.close()
     wrapped = [text for text, wraps in lines if wraps]
