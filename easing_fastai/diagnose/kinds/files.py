@@ -147,7 +147,7 @@ def no_folder_to_train_with(case, match):
     if is_a(items, 'DataFrame'):
         facts = {'rows': len(items), 'for training': 0, 'for validation': len(splits[1])}
         look = 'Is the column that says so (`is_valid`) true in each row? `RandomSplitter(seed=42)` divides at random.'
-        return Found(facts, look=look, cause='The splitter puts all rows of the table into validation, none into training.')
+        return Found(facts, look=look, cause='The splitter puts all rows of the table into validation.')
     folders = folders_in(source) if isinstance(source, str|Path) else []
     facts = {'images found': len(items), 'for training': 0, 'for validation': len(splits[1]),
              'the folder named for training': case.find('train'), 'the folders there are': ', '.join(folders) or 'none'}
