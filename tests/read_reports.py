@@ -69,7 +69,7 @@ def judge(shell: InteractiveShell, row: dict) -> tuple[str, str]:
     text = f'{answer}\n{error!r}'
     if answer.kind is None:
         return 'silent', text
-    if len(answer.kinds) > 1 or not re.search(row['cause'], f'{answer.kind.name}\n{answer.kind.cause}', flags=re.I):
+    if len(answer.kinds) > 1 or not re.search(row['cause'], f'{answer.kind.name}\n{answer.cause}', flags=re.I | re.M):
         return 'wrong', text
     if answer.fix and not re.search(r'^(pip|git) |restart', answer.fix, flags=re.M):
         for source in filter(None, (answer.fix, row['then'])):

@@ -254,14 +254,10 @@ def test_in_a_worker_process(kind, names):
 # ---- what is not known, and what must not be harmed ----
 
 def test_what_is_not_known_is_not_guessed(names):
-    for code in ('1/0', "{}['Label']", "raise ValueError('image')", '[][3]', "raise RuntimeError('CUDA error: something new')", 'files.nothing',
-                 "open('/nowhere/at/all')", "raise TypeError('NoneType object is not iterable')", "int('three')", "raise OSError('odd')",
-                 'np.ones(3) @ np.ones(4)', "raise AttributeError('train')", "pd.DataFrame({'a': [1]})['b']", 'torch.ones(2) @ torch.ones(3)',
-                 'torch.ones(3, 4) @ torch.ones(3, 4)', 'nn.Sequential(nn.Linear(3, 2))(torch.ones(2, 4))', 'F.conv2d(torch.ones(1, 1, 9, 9), torch.ones(1, 3, 3, 3))',
-                 'F.cross_entropy(torch.ones(2, 2), torch.ones(2))', 'F.mse_loss(torch.ones(3), torch.ones(4))',
-                 'F.binary_cross_entropy_with_logits(torch.ones(3, 2), torch.ones(3))', 'F.conv2d(torch.ones(1, 1, 2, 2), torch.ones(1, 1, 3, 3))',
-                 'nn.BatchNorm1d(3)(torch.ones(1, 3))', 'torch.ones(3) + torch.ones(4)', "def save(e): raise e\nL(PermissionError('Permission denied')).map(save)",
-                 'learn = 3\nlearn.fit(1)', "sorted([1, 'a'])", "'a'/2", "json.loads('{')", "assert False, 'no'"):
+    for code in ("{}['Label']", "raise ValueError('image')", '[][3]', "raise RuntimeError('CUDA error: something new')", 'files.nothing', "raise OSError('odd')",
+                 "raise TypeError('NoneType object is not iterable')", "raise AttributeError('train')", "raise KeyError('train')", "raise IndexError('odd')",
+                 "pd.DataFrame({'a': [1]})['b']", 'F.conv2d(torch.ones(1, 1, 2, 2), torch.ones(1, 1, 3, 3))', 'nn.BatchNorm1d(3)(torch.ones(1, 3))',
+                 "raise NotImplementedError('later')", "json.loads('{')", "assert False, 'no'"):
         found = failure(code, names)
         assert found.kind is None, (code, found)
         assert 'Not known here' in str(found) and any(code.splitlines()[-1] in line for _, line in found.lines) and not found.fix

@@ -6,11 +6,12 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/diagnose/diagnose.html.m
 
 # %% auto #0
 __all__ = ['GROUPS', 'STEPS', 'place_of', 'error_text', 'full_text', 'expect_error', 'part_of_batch', 'step', 'steps_of',
-           'lines_of', 'values_at', 'recognised', 'Read', 'Diagnosis', 'diagnose']
+           'lines_of', 'recognised', 'Read', 'Diagnosis', 'diagnose']
 
 # %% ../../nbs/api/diagnose/61_diagnose.ipynb #cell-002
 import linecache, re, sys, traceback
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 # %% ../../nbs/api/diagnose/61_diagnose.ipynb #cell-003
@@ -18,11 +19,13 @@ from ..base.show import Code, Shown, plural, shorten, without_folders
 from .kind import KINDS, Found
 from .patch import objection, with_imports
 from .traceback import (Case, TracebackCall, behind, described, is_cell, running_cell, statement,
-                                              without_secrets, worker_calls)
-from .kinds import batches, files, machine, messages, models, names, network, saving, training
+                                              values_at, without_secrets, worker_calls)
+from .kinds import (batches, files, machine, messages, models, names, network, python, saving,
+                                         training)
 
 # %% ../../nbs/api/diagnose/61_diagnose.ipynb #cell-003a
-GROUPS = files, batches, models, training, saving, machine, network, names, messages # their import fills the catalogue
+# their import fills the catalogue
+GROUPS = files, batches, models, training, saving, machine, network, names, python, messages
 
 # %% ../../nbs/api/diagnose/61_diagnose.ipynb #cell-006
 def place_of(
@@ -166,25 +169,14 @@ def lines_of(
         return linecache.getline(call.code.co_filename, call.line, call.frame.f_globals).strip()
     return [(place_of(call), code(call)) for call in dict.fromkeys([*case.own[:1], *case.before[-1:], *case.own[-1:]])]
 
-def values_at(
-    case: Case
-) -> dict[str, str]: # at most eight
-    "The reader's own values in the lines that failed: their variables, and the arguments of the function they are in."
-    values = {}
-    for call in dict.fromkeys([*case.before[-1:], *case.own[-1:]]):
-        names = [*re.findall(r'(?<![.\w\'"])[A-Za-z_]\w*', statement(call)), *call.arguments]
-        held = {name: call.held[name] for name in names if name in call.held}
-        words = {name: described(value) for name, value in held.items() if not isinstance(value, type(sys))}
-        values |= {name: word for name, word in words.items() if word not in (f'function {name}', f'class {name}')}
-    return dict(list(values.items())[:8])
-
 # %% ../../nbs/api/diagnose/61_diagnose.ipynb #cell-024
 def recognised(
-    case: Case
+    case: Case,
+    general: bool = False # ask those that are asked last
 ) -> tuple[dict, list[str]]: # what each kind found that recognises it, one at most; and what went wrong in asking
     "Asks each kind of the catalogue about an error."
     found, notes = {}, []
-    for kind in KINDS.values():
+    for kind in (kind for kind in KINDS.values() if kind.general == general):
         try: one = kind.recognises(case)
         except Exception as e:
             notes.append(f'“{kind.name}” could not be checked: {type(e).__name__}, {shorten(str(e), 60)}.')
@@ -206,11 +198,15 @@ class Read:
         "Reads everything off an error, or off the one that it came from if only that one is known."
         self.error, self.kinds, self.facts, self.fix, self.lines, self.steps = error, [], {}, '', [], []
         if error is None: return
-        case = first = Case(error)
-        found, self.notes = recognised(case)
-        while not found and (inner := behind(case)): case, (found, _) = inner, recognised(inner)
+        chain = [first := Case(error)]
+        while inner := behind(chain[-1]): chain.append(inner)
+        for general, case in product((False, True), chain): # what is known closely, wherever in the chain, comes first
+            found, notes = recognised(case, general)
+            if case is first and not general or found: self.notes = notes
+            if found: break
         answer = next(iter(found.values()), None) or Found(values_at(case))
         self.kinds, self.facts, self.fix, self.advice = list(found), answer.facts, answer.fix, answer.look
+        self.cause = answer.cause or (self.kind.cause if self.kind else '')
         self.lines, self.steps, self.secrets = lines_of(case), steps_of(case), first.secrets | case.secrets
         message = lambda one: f'{type(one.error).__name__}: {one.message if one.in_worker else one.error}'.rstrip(': ')
         self.messages = [shorten(message(one), 240) for one in dict.fromkeys([first, case])]
@@ -236,7 +232,7 @@ class Diagnosis(Shown, Read):
         rows += [('and in' if i else 'your line', Code(f'{line}\n# {place}')) for i, (place, line) in enumerate(code)]
         steps = ('\u00a0\u00a0'*depth + '└ '*bool(depth) + step for depth, step in enumerate(self.steps))
         rows += [('fastai was at', '\n'.join(steps))]
-        if kind: rows += [('likely cause', kind.cause), ('evidence', facts), ('look at', self.advice)]
+        if kind: rows += [('likely cause', self.cause), ('evidence', facts), ('look at', self.advice)]
         if kind: rows += [('change', Code(self.fix)), ('more', kind.link)]
         else: rows += [('values', facts), ('likely cause', unknown)]
         rows += [('note', '\n'.join(self.notes))]

@@ -30,6 +30,7 @@ class Found:
     facts: dict    # the evidence; what is not text yet is described
     fix: str = ''  # the change to make: code, or commands for a terminal
     look: str = '' # what to look at, where no change is certain
+    cause: str = '' # the cause in this case, where that can be said more closely than for the kind
 
     def __post_init__(self):
         self.facts = {name: value if isinstance(value, str) else described(value) for name, value in self.facts.items()}
@@ -44,6 +45,7 @@ class Kind:
     inside: str    # a pattern for a call that was under way, as 'module.function'
     link: str      # where to read more
     look: Callable # gets the Case and the match of `says`; returns what it found, or None
+    general: bool = False # asked only where no other kind recognises an error
 
     def recognises(self,
         case: Case
@@ -62,12 +64,13 @@ def kind(
     says: str,        # a pattern for its message
     link: str,        # where to read more; of fastai's pages only the name, as 'vision.data'
     inside: str = '', # a pattern for a call that was under way, as 'module.function'
+    general: bool = False, # asked only where no other kind recognises an error
 ) -> Callable: # a decorator
     "Enters a function in the catalogue: its name is what the kind is called, its docstring is the cause."
     def enter(function):
         name = function.__name__.replace('_', ' ')
         page = link if '://' in link else f'{FASTAI}{link}.html'
-        KINDS[name] = Kind(name, function.__doc__, error, says, inside, page, function)
+        KINDS[name] = Kind(name, function.__doc__, error, says, inside, page, function, general)
         return update_wrapper(KINDS[name], function) # documented under its name, with its docstring
     return enter
 

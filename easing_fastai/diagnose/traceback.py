@@ -6,8 +6,8 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/diagnose/traceback.html.
 
 # %% auto #0
 __all__ = ['SECRETS', 'is_secret', 'without_secrets', 'is_cell', 'is_own', 'running_cell', 'parsed', 'text_of', 'running_nodes',
-           'TracebackCall', 'statement', 'definition', 'Case', 'is_a', 'message_of_worker', 'worker_calls', 'behind',
-           'assignments', 'made_by', 'described']
+           'TracebackCall', 'statement', 'definition', 'expression', 'value_at', 'Case', 'is_a', 'message_of_worker',
+           'worker_calls', 'behind', 'assignments', 'made_by', 'described', 'values_at']
 
 # %% ../../nbs/api/diagnose/50_traceback.ipynb #cell-002
 import ast, linecache, re, sys, sysconfig, textwrap
@@ -110,8 +110,8 @@ class TracebackCall:
         self.frame, self.code, self.own = tb.tb_frame, tb.tb_frame.f_code, is_own(tb.tb_frame)
         self.module, self.function = tb.tb_frame.f_globals.get('__name__', ''), self.code.co_name
         self.name = f'{self.module}.{self.function}'
-        line, _, self.column, _ = next(islice(self.code.co_positions(), tb.tb_lasti//2, None))
-        self.line = line or tb.tb_lineno
+        self.span = next(islice(self.code.co_positions(), tb.tb_lasti//2, None)) # lines, then columns
+        self.line, self.column = self.span[0] or tb.tb_lineno, self.span[2]
 
     @property
     def values(self) -> dict:
@@ -150,6 +150,32 @@ def definition(
     kind = ast.stmt if call.function == '<lambda>' else ast.FunctionDef
     nodes = running_nodes(call.source, call.line, call.column, kind)
     return text_of(call.source, nodes[-1]) if nodes and nodes[-1].end_lineno - nodes[-1].lineno < most else ''
+
+# %% ../../nbs/api/diagnose/50_traceback.ipynb #cell-d02
+def expression(
+    call: TracebackCall
+) -> ast.expr|None: # None if it is not known
+    "The part of the line that was running."
+    place = lambda node: (node.lineno, node.end_lineno, node.col_offset, node.end_col_offset)
+    nodes = running_nodes(call.source, call.line, call.column, ast.expr)
+    return next((node for node in nodes if place(node) == call.span), None)
+
+def value_at(
+    call: TracebackCall,
+    node: ast.AST|None # a part of its line
+) -> object: # None if it is not known
+    "What a part of a line holds: a name, what follows a dot, an item of a list, tuple or dict."
+    match node:
+        case ast.Name(): return call.held.get(node.id)
+        case ast.Constant(): return node.value
+        case ast.Attribute(): return getattr(value_at(call, node.value), node.attr, None)
+        case ast.Subscript():
+            held, key = value_at(call, node.value), value_at(call, node.slice)
+            if isinstance(held, dict): return held.get(key)
+            is_item = isinstance(held, list|tuple) and isinstance(key, int) and -len(held) <= key < len(held)
+            return held[key] if is_item else None
+    return None
+
 
 # %% ../../nbs/api/diagnose/50_traceback.ipynb #cell-018
 class Case:
@@ -256,3 +282,16 @@ def described(
     try: from easing_fastai.base.values import describe_value
     except ImportError: return type(value).__name__ # torch cannot be imported, or fastcore
     return 'function '*isinstance(value, FunctionType|BuiltinFunctionType) + describe_value(value, closely=True)
+
+# %% ../../nbs/api/diagnose/50_traceback.ipynb #cell-d04
+def values_at(
+    case: Case
+) -> dict[str, str]: # at most eight
+    "The reader's own values in the lines that failed: their variables, and the arguments of the function they are in."
+    values = {}
+    for call in dict.fromkeys([*case.before[-1:], *case.own[-1:]]):
+        names = [*re.findall(r'(?<![.\w\'"])[A-Za-z_]\w*', statement(call)), *call.arguments]
+        held = {name: call.held[name] for name in names if name in call.held}
+        words = {name: described(value) for name, value in held.items() if not isinstance(value, type(sys))}
+        values |= {name: word for name, word in words.items() if word not in (f'function {name}', f'class {name}')}
+    return dict(list(values.items())[:8])

@@ -127,6 +127,7 @@ def batch_transforms_among_the_item_transforms(case, match):
       says='pic should be PIL Image or ndarray.*|img should be Tensor Image.*|Tensor is not a torch image.*')
 def transforms_of_torchvision(case, match):
     "torchvision's transforms expect another kind of image than fastai's pipeline gives them, and get the labels, too."
+    if loaders_of(case) is None and loader_of(case) is None: return None # in a program without fastai
     where = 'item_tfms' if written(case, 'item_tfms') else 'batch_tfms'
     size = re.search(r'Resize\(\(?(\d+)', written(case, where))
     facts = {where: written(case, where) or '?', 'the complaint': match[0]}

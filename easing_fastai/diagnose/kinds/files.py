@@ -139,11 +139,15 @@ def no_images_found(case, match):
 
 # %% ../../../nbs/api/diagnose/kinds/53_files.ipynb #cell-028
 @kind(error='TypeError|IndexError', inside=r'data\.core\.setup', link='data.transforms',
-      says="'NoneType' object is not iterable|index out of range")
+      says="'NoneType' object is not iterable|index out of range|out-of-bounds")
 def no_folder_to_train_with(case, match):
     "Images were found, but none in a folder with the name that means training."
     source, items, splits = looked_in(case)
-    if not items or len(splits[0]): return None
+    if items is None or not len(items) or len(splits[0]): return None
+    if is_a(items, 'DataFrame'):
+        facts = {'rows': len(items), 'for training': 0, 'for validation': len(splits[1])}
+        look = 'Is the column that says so (`is_valid`) true in each row? `RandomSplitter(seed=42)` divides at random.'
+        return Found(facts, look=look, cause='The splitter puts all rows of the table into validation.')
     folders = folders_in(source) if isinstance(source, str|Path) else []
     facts = {'images found': len(items), 'for training': 0, 'for validation': len(splits[1]),
              'the folder named for training': case.find('train'), 'the folders there are': ', '.join(folders) or 'none'}
@@ -231,14 +235,16 @@ def a_label_function_without_an_answer(case, match):
 def broken_file(case, match):
     "The file that could not be read, and what to do about files like it."
     named = (case.find(name) for name in ('fn', 'filename', 'fname'))
-    file = next((Path(name) for name in named if isinstance(name, str|Path)), None)
-    facts = {'the file': file or 'not known here: another process read it'}
-    if file: facts['its size'] = f'{file.stat().st_size:,} bytes'
-    if file:
+    file = next((Path(name) for name in named if isinstance(name, str|Path) and name), None)
+    unknown = 'in another process' if case.in_worker else 'bytes, and none on the disk'
+    facts = {'the file': file or f'not known here: {unknown}'}
+    if file and file.is_file():
+        facts['its size'] = f'{file.stat().st_size:,} bytes'
         with file.open('rb') as opened: facts['it begins with'] = str(opened.read(16))[2:-1]
     folder, line = getattr(loaders_of(case), 'path', None), loaders_line(case)
     if case.inside('learner.predict') is not None or folder is None:
-        return Found(facts, look='Take another file. `verify_images([file])` returns those that cannot be read.')
+        look = 'Take another file. `verify_images([file])` returns those that cannot be read.'
+        return Found(facts, look=look)
     source = argument(line, r'from_(folder|csv|(name|path)_(func|re))', 0) or f'Path({as_code(folder)})'
     check = (f'for file in verify_images(get_image_files({source})):   # reads each image once\n'
              "    print(file); file.rename(f'{file}.broken')   # no longer counted as an image\n")

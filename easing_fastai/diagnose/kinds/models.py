@@ -14,7 +14,8 @@ __all__ = ['CROSS_ENTROPY', 'NUMBERS', 'an_unknown_number_of_classes', 'no_loss_
            'value_of', 'a_finished_model_for_an_architecture', 'an_architecture_in_quotation_marks',
            'weights_that_are_not_there', 'a_model_that_was_not_made', 'on_batch', 'another_number_of_channels',
            'a_layer_that_gets_another_number_of_inputs', 'images_too_small_for_the_network',
-           'a_class_without_a_prediction', 'an_optimizer_of_PyTorch']
+           'a_class_without_a_prediction', 'an_optimizer_of_PyTorch', 'an_architecture_that_timm_does_not_have',
+           'a_class_that_was_given_numbers', 'predictions_and_labels_in_each_others_place']
 
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-002
 import ast, difflib, inspect, sys
@@ -23,7 +24,7 @@ import ast, difflib, inspect, sys
 from ..kind import (LEARNER, PYTORCH, Found, held_by_reader, in_learner, in_loaders, kind,
                                          learner_line, learner_of, name_held)
 from ..patch import argument, call_in, names_read, patched, with_nodes
-from ..traceback import Case, definition, described, is_a, made_by
+from ..traceback import Case, definition, described, is_a, made_by, text_of
 
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-009
 @kind(error='AssertionError', says='`n_out` is not defined', link='vision.learner')
@@ -384,3 +385,38 @@ def an_optimizer_of_PyTorch(case, match):
     example = '`opt_func=partial(OptimWrapper, opt=torch.optim.AdamW)`'
     if not written: return Found({'the complaint': match[0]}, look=example)
     return in_learner(case, {'opt_func': written}, opt_func=f'partial(OptimWrapper, opt={written})')
+
+# %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-d07
+@kind(error='RuntimeError|ValueError', says=r'Unknown model \(?([\w.-]+)', link='https://huggingface.co/docs/timm')
+def an_architecture_that_timm_does_not_have(case, match):
+    "The library timm has no architecture of this name, or not in the version that is installed."
+    timm = sys.modules.get('timm')
+    names = timm.list_models() if timm else []
+    close = difflib.get_close_matches(match[1].split('.')[0], names, n=3)
+    facts = {'the name': match[1], 'the closest there are': ', '.join(close) or 'none like it',
+             'timm': getattr(timm, '__version__', '?')}
+    look = f"`timm.list_models('*{match[1][:6]}*')` lists names; new ones come with `pip install -U timm`."
+    return Found(facts, look=look)
+
+# %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-d10
+@kind(error='RuntimeError|TypeError|ValueError|AttributeError', says='.', link=CROSS_ENTROPY,
+      inside=r'torch\.nn\.modules\.\w+\.__init__')
+def a_class_that_was_given_numbers(case, match):
+    "A loss or a layer is made first, with its settings, and then called; here the numbers came as its settings."
+    if not case.before or case.inside('_do_one_batch') is not None: return None
+    given = (case.inside(r'torch\.nn\.modules\.\w+\.__init__') or {})
+    if not any(is_a(value, 'Tensor') for name, value in given.items() if name not in ('self', '__class__')): return None
+    is_class = lambda node: isinstance(node, ast.Call) and isinstance(value_of(case, node.func), type)
+    made = lambda node: f'{ast.unparse(node.func)}(){text_of(case.statement, node)[len(ast.unparse(node.func)):]}'
+    change = with_nodes(case.statement, lambda node: made(node) if is_class(node) else None)
+    return Found({'what was called': f'the class {type(given.get("self")).__name__}'}, change)
+
+# %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-d13
+@kind(error='RuntimeError|TypeError|ValueError|IndexError', says='.', link=CROSS_ENTROPY,
+      inside=r'nn\.functional\.\w*(cross_entropy|nll_loss)')
+def predictions_and_labels_in_each_others_place(case, match):
+    "A loss takes the predictions first and the labels second; here they stand in each other's place."
+    given, target = case.find('input', 'Tensor'), case.find('target', 'Tensor')
+    if given is None or target is None or given.is_floating_point() or not target.is_floating_point(): return None
+    if given.ndim >= target.ndim: return None
+    return Found({'first': given, 'second': target}, look='`loss_func(predictions, labels)`, in this order.')

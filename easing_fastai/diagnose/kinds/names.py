@@ -207,13 +207,15 @@ def a_name_that_nothing_gave(case, match):
       link='https://docs.python.org/3/tutorial/controlflow.html#defining-functions')
 def an_argument_that_is_missing(case, match):
     "The function has arguments without a default, and this call does not give them all."
-    call = call_in(case.statement, match[1].split('.')[-1])
+    call = call_in(case.statement, match[1].removesuffix('.__init__').split('.')[-1])
     if not case.before or case.calls[-1] is not case.before[-1] or call is None: return None
     if re.search(r"'(inp|input|preds?|y_pred|targs?)'", match[2]): return None # a metric, which is only named
     facts = {'the function': match[1], 'missing': match[2]}
     function = value_of(case, call.func)
     if callable(function): facts['it takes'] = ', '.join(inspect.signature(function).parameters)
-    return Found(facts, look=f'It needs: {match[2]}.')
+    ways = [f'`{match[1].split(".")[0]}.{name}`' for name in dir(function) if name.startswith('from_')]
+    others = f' Usually one is made with {", ".join(ways)}.' if '__init__' in match[1] and ways else ''
+    return Found(facts, look=f'It needs: {match[2]}.{others}')
 
 # %% ../../../nbs/api/diagnose/kinds/59_names.ipynb #cell-022
 @kind(error='ImportError', says=OLD_MODULE, link=FASTAI)

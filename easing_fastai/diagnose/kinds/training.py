@@ -8,7 +8,8 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/diagnose/kinds/training.
 __all__ = ['GIVES', 'tensors_with_nan', 'a_learning_rate_that_makes_NaN', 'a_search_for_a_rate_that_finds_none',
            'an_error_without_a_message_in_a_callback', 'all_that_lr_find_suggests_as_a_rate',
            'no_labels_to_compare_with', 'predict_with_many_images', 'an_image_that_was_opened_and_not_read',
-           'an_image_to_predict_that_is_not_there', 'no_loader_to_predict', 'another_number_of_results']
+           'an_image_to_predict_that_is_not_there', 'no_loader_to_predict', 'another_number_of_results',
+           'an_open_file_to_predict']
 
 # %% ../../../nbs/api/diagnose/kinds/56_training.ipynb #cell-002
 import ast, difflib, os, re
@@ -149,3 +150,14 @@ def another_number_of_results(case, match):
     name = called_name(statement.value) if isinstance(getattr(statement, 'value', None), ast.Call) else ''
     if name not in GIVES or not case.own or case.calls[-1] is not case.before[-1]: return None
     return Found({'names': match[1], f'{name} gives': GIVES[name]}, look=f'`{name}` gives {GIVES[name]}.')
+
+# %% ../../../nbs/api/diagnose/kinds/56_training.ipynb #cell-d08
+@kind(error='AssertionError', says='Expected an input of type in.*but got', inside=r'learner\.predict', link='learner')
+def an_open_file_to_predict(case, match):
+    "`predict` takes the name of a file, an image, or the bytes of a file; not a file that is open."
+    given = (case.inside(r'learner\.predict') or {}).get('item')
+    if not hasattr(given, 'read'): return None
+    written = argument(case.statement, 'predict', 0)
+    read = 'getvalue' if hasattr(given, 'getvalue') else 'read'
+    change = patched(case.statement, 'predict', _0=f'{written}.{read}()')
+    return Found({'it was given': given}, change, 'What was read to its end once has to go back first: `file.seek(0)`.')
