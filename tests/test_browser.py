@@ -14,6 +14,7 @@ from test_rendering import NUMBERED, Elements, site_of_kept_outputs
 
 PAGES = ['index', *(path.stem for path in NUMBERED), '90_tiny']
 SAMPLE = '91_sample'
+pytestmark = pytest.mark.long
 
 TINY = {
     'all colours of code': '@property\ndef f(x: int = 0x1F, y=None) -> str:\n    "Says it."  # a comment\n    import os\n'

@@ -191,6 +191,7 @@ def test_one_class_only_and_no_labels(tmp_path):
     assert kinds(check_images(tmp_path))['one class'] == ['temple']
 
 
+@pytest.mark.long
 def test_a_hundred_thousand_entries(tmp_path):
     (tmp_path / 'a').mkdir()
     for i in range(100_000):

@@ -62,6 +62,7 @@ def test_doctor(digits):
     assert 'Ready.' in done.stdout and 'torchvision' in done.stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize('package, error, advice', [
     ('torchvision', "RuntimeError('operator torchvision::nms does not exist')", '--force-reinstall torch torchvision'),
     ('fastai', "ImportError('cannot import name x')", '--force-reinstall fastai'),
@@ -134,6 +135,7 @@ def test_what_cannot_be(tmp_path, monkeypatch, args, words):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 def test_a_kernel_that_does_not_start(tmp_path):
     (tmp_path / 'ipykernel').mkdir()
     (tmp_path / 'ipykernel' / '__init__.py').write_text("raise ImportError('half of it is missing')\n")
@@ -175,6 +177,7 @@ def test_run_makes_pages_and_tells_which_cell_failed(two_chapters):
     assert (folder / '01_bad.ipynb').read_bytes() == before
 
 
+@pytest.mark.long
 def test_ctrl_c_in_a_chapter(two_chapters):
     folder, code = two_chapters
     import nbformat
@@ -193,6 +196,7 @@ def test_ctrl_c_in_a_chapter(two_chapters):
         time.sleep(0.1)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name == 'nt', reason='signals')
 @pytest.mark.parametrize('step', ['start_new_kernel', 'start_new_kernel_client'])
 def test_ctrl_c_while_the_kernel_starts(two_chapters, step):
@@ -268,6 +272,7 @@ def test_a_full_disk(two_chapters, what):
         subprocess.run(['umount', str(full)], check=True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize('env', [{'NO_COLOR': '1', 'TERM': 'dumb'}, {'COLUMNS': '40'}])
 def test_poor_terminals(two_chapters, env):
     folder, code = two_chapters
@@ -291,6 +296,7 @@ def test_bench_offline(tmp_path, digits):
     assert out.read_bytes().startswith(b'\x89PNG') and [p.name for p in tmp_path.iterdir()] == ['bench.png']
 
 
+@pytest.mark.long
 def test_bench_on_photographs(tmp_path, monkeypatch):
     "Small squares, one epoch."
     from functools import partial

@@ -139,6 +139,7 @@ def test_predict_a_folder(trained, photos, tmp_path):
     assert command('predict', out, photos, '--csv', '--json')[0] == 2
 
 
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_model(photos, tmp_path):
     digests = [training.train(photos, tmp_path / 'model', seed=seed, **QUICK).weights_sha256 for seed in (1, 1, 2)]
     assert digests[0] == digests[1] != digests[2]
@@ -155,6 +156,7 @@ def test_photographs_of_an_iphone(tmp_path):
     assert model.predict(tmp_path / 'photo.heic') == pytest.approx(model.predict(tmp_path / 'photo.png'), abs=0.05)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize('name', ['photo.heic', 'photo.jpg'])
 def test_heic_without_its_reader(tmp_path, name):
     "The extra is named where a HEIC file cannot be read."
