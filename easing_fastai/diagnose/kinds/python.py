@@ -46,9 +46,10 @@ def alike(
     plain = lambda one: re.sub(r'[\W_]', '', str(one)).lower()
     same = [one for one in names if plain(one) == plain(name)]
     texts = [one for one in names if isinstance(one, str) and len(one) > 2]
+    swapped = [one for one in texts if sorted(plain(one)) == sorted(plain(name))] # modle for model
     close = difflib.get_close_matches(str(name), texts, n=1, cutoff=0.65)
     part = sorted((one for one in texts if plain(one) and plain(one) in plain(name)), key=len)[-1:]
-    return next(iter(same + close + part), None)
+    return next(iter(same + swapped + close + part), None)
 
 def instead(
     name: object,
