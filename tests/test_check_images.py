@@ -247,3 +247,16 @@ def test_the_line_that_is_shown_reads_what_was_guessed(tmp_path, kind):
     assert files == expected.file.tolist() and made.label.tolist() == expected.label.tolist()
     if expected.is_valid.notna().all():
         assert (made['set'] == 'valid').tolist() == expected.is_valid.tolist()
+
+
+def test_images_beside_the_classes(tmp_path):
+    "A flat folder beside `train` would be taken for a class; a space at the end of a name shows."
+    for label in ('cat', 'dog '):
+        (tmp_path / 'train' / label).mkdir(parents=True)
+        for i, piece in enumerate(cuttings('temple', 4, seed=len(label))):
+            piece.save(tmp_path / 'train' / label / f'{label}{i}.png')
+    (tmp_path / 'test').mkdir()
+    cuttings('sky', 1)[0].save(tmp_path / 'test' / '1.png')
+    check = check_images(tmp_path)
+    assert check.layout.code.startswith("path = path/'train'") and 'test would become a class' in check.layout.says
+    assert [row.found for row in check.problems if row.kind == 'space'] == ["written 'dog '"]

@@ -111,7 +111,7 @@ def problems_of_classes(
     if len(counts) > 1 and counts.max() > UNBALANCED*counts.min():
         found = f'{plural(counts.max(), "image")}, {printable(counts.idxmin())} has {counts.min():,}'
         problems.append(Problem('unbalanced', counts.idxmax(), found))
-    problems += [Problem('space', label) for label in counts.index if label != label.strip()]
+    problems += [Problem('space', label, f'written {label!r}') for label in counts.index if label != label.strip()]
     if (n := images_to_train_on(layout)) < BATCH: problems.append(Problem('no batch', '.', plural(n, 'image')))
     train, valid = (set(table.label[table.is_valid == side]) for side in (False, True))
     if train or valid:

@@ -21,6 +21,7 @@ from pathlib import Path
 # %% ../../nbs/api/images/65_layout.ipynb #cell-003
 import pandas as pd
 from ..base.files import existing_folder, printable
+from ..base.show import listed
 from .contents import Contents, look_into
 
 # %% ../../nbs/api/images/65_layout.ipynb #cell-011
@@ -250,12 +251,15 @@ def folder_between(
 
 def seen_from_above(
     layout: Layout, # of the folder between
-    inner: str      # its name
+    inner: str,     # its name
+    beside: set     # other folders of images there
 ) -> Layout:
     "The same layout, its names and its code starting from the folder above."
     if layout.kind == 'unknown': return layout
     table = layout.table.assign(file=[None if pd.isna(name) else f'{inner}/{name}' for name in layout.table.file])
-    return Layout(layout.kind, f'in {printable(inner)}: {layout.says}', f'path = path/{inner!r}\n{layout.code}', table,
+    says = f'in {printable(inner)}: {layout.says}'
+    if beside: says += f' ({listed(sorted(map(printable, beside)), 3)} would become a class from above)'
+    return Layout(layout.kind, says, f'path = path/{inner!r}\n{layout.code}', table,
                   layout.depth + 1 if layout.depth else 0)
 
 # %% ../../nbs/api/images/65_layout.ipynb #cell-l12
@@ -304,7 +308,8 @@ def guess_layout(
     if not layout and not csv and (empty := empty_training(images, contents.folders)):
         return Layout('unknown', f'the folder {printable(empty)} holds no images to train with', csv=csv)
     if inner := folder_between(images, is_unknown=not layout and not csv):
-        layout = seen_from_above(guess_layout(path/inner), inner)
+        beside = {name.split('/')[0] for name in images if '/' in name} - {inner}
+        layout = seen_from_above(guess_layout(path/inner), inner, beside)
     if not layout and csv and not csv.problem:
         layout = Layout('csv', f'the table {printable(csv.file)}: {csv.columns}', csv.code, csv.table)
     layout = layout or labels_in_names(images) or Layout('unknown', UNKNOWN)
