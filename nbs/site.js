@@ -12,7 +12,11 @@
       first.append(skip);
       document.body.prepend(first);
     }
-    document.querySelector('nav#quarto-sidebar')?.setAttribute('aria-label', 'All pages');
+    for (const [nav, label] of [['#quarto-sidebar', 'All pages'], ['#TOC', 'On this page'], ['.page-navigation', 'Before and after'],
+                                ['.quarto-secondary-nav', 'Where you are']])
+      document.querySelector('nav' + nav)?.setAttribute('aria-label', label);
+    for (const head of document.querySelectorAll('main th')) // a head without a word is none
+      if (!head.textContent.trim() && !head.children.length) head.replaceWith(Object.assign(document.createElement('td'), {className: head.className, colSpan: head.colSpan}));
     for (const toggle of document.querySelectorAll('#quarto-sidebar [data-bs-target][role=navigation]')) {
       toggle.setAttribute('role', 'button');
       if (toggle.matches('.sidebar-item-toggle')) toggle.setAttribute('aria-label', 'Open or close ' + (toggle.parentElement.textContent.trim() || 'this section'));

@@ -129,14 +129,15 @@ def silent_canvases(browser: Browser, address: str, names: list[str]) -> list[st
         page, _ = open_page(browser, address, DESKTOP)
         page.goto(address + name)
         canvas = page.locator('.digit-canvas canvas').first
-        canvas.scroll_into_view_if_needed()
-        page.wait_for_timeout(300)
-        box = canvas.bounding_box()
-        for n, (x, y) in enumerate(SEVEN):
-            page.mouse.move(box['x'] + box['width']*x/100, box['y'] + box['height']*y/100, steps=5)
-            if n == 0: page.mouse.down()
-        page.mouse.up()
-        try: page.wait_for_selector('.digit-answer figure', timeout=30_000)
+        try:
+            canvas.scroll_into_view_if_needed()
+            page.wait_for_timeout(300)
+            box = canvas.bounding_box()
+            for n, (x, y) in enumerate(SEVEN):
+                page.mouse.move(box['x'] + box['width']*x/100, box['y'] + box['height']*y/100, steps=5)
+                if n == 0: page.mouse.down()
+            page.mouse.up()
+            page.wait_for_selector('.digit-answer figure', timeout=30_000)
         except TimeoutError: silent.append(name)
         page.context.close()
     return silent
