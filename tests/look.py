@@ -146,9 +146,8 @@ def silent_canvases(browser: Browser, address: str, names: list[str]) -> list[st
 def written(docs: Path, names: list[str]) -> dict[str, list[str]]:
     "What can be read off the files: addresses in memory, folders of a machine, warnings."
     patterns = {'memory addresses': r'object at 0x[0-9a-f]{6,}', 'warnings': r'(Future|Deprecation)Warning: ',
-                'folders of a machine': r'/tmp/\w|/root/|/home/\w+/|site-packages/\w+/\S+\.py:\d'}
-    code = re.compile(r'<pre class="sourceCode.*?</pre>', flags=re.S)  # may speak of a warning
-    texts = {name: code.sub('', (docs/name).read_text(encoding='utf-8')) for name in names}
+                'folders of a machine': r'/(?:tmp/\w|root/|home/\w+/|Users/\w+/)|site-packages/\w+/\S+\.py:\d'}
+    texts = {name: (docs/name).read_text(encoding='utf-8') for name in names}
     return {what: [name for name, text in texts.items() for _ in re.findall(pattern, text)] for what, pattern in patterns.items()}
 
 
@@ -168,8 +167,8 @@ def linked(docs: Path, names: list[str]) -> dict[str, list[str]]:
         'links to a notebook in place of its page': [name for name, text in mains.items() for _ in re.findall(r'href="(?!https?:)[^"]+\.ipynb["#]', text)],
         'meanings in the text of pages': [name for name, text in mains.items() if name != 'glossary.html' and any(m in text for m in long)],
         'long pages without a list of sections for phones':
-            [name for name, text in mains.items() if text.count('<h2') >= 4 and 'class="on-phones"' not in text
-             and name != 'glossary.html'],  # its row of letters is that list
+            [name for name, text in mains.items() if len(ids := re.findall(r'<section id="([^"]+)" class="level2', text)) >= 4
+             and not all(f'href="#{one}"' in text for one in ids)],
         'pages without a version': [name for name, text in mains.items() if not re.search('easing_fastai [0-9.]+, page made on', text)]}
 
 
@@ -184,8 +183,7 @@ def figures(docs: Path) -> Iterator[tuple[str, list, Callable[[list], bool], str
         lines, kilobytes, paint = found.pop('lines'), found.pop('bytes'), found.pop('first paint')
         for what, where in {**found, **written(docs, names), **linked(docs, names)}.items(): yield what, sorted(where), none, 'none'
         yield 'what axe finds', barriers(browser, address, looked_at), none, 'none'
-        drawn_on = [name for name in names if 'class="digit-canvas' in (docs/name).read_text(encoding='utf-8')]
-        yield 'canvases that give no answer', silent_canvases(browser, address, drawn_on), none, 'none'
+        yield 'canvases that give no answer', silent_canvases(browser, address, ['index.html', 'show_results.html']), none, 'none'
         yield 'Tab presses to the text', tabs_to_text(browser, address, looked_at[-1]), lambda n: n[0] <= 2, 'at most 2'
         browser.close()
     wrapped = [text for text, wraps in lines if wraps]

@@ -46,7 +46,8 @@ def one_failure(program: str, expected: str):
     names = [kind.name for kind in answer.kinds]
     assert len(names) == 1 and not answer.notes, f'one kind should recognise it, not {names}:\n{program}\n{answer}'
     assert all(answer.facts.values()) and (answer.fix or answer.advice), answer
-    assert answer.lines and answer.lines[0][0].startswith(('Cell In[', 'line ')), answer  # a line that is no Python never ran
+    place = 'line ' if isinstance(error, SyntaxError) else 'Cell In['  # a line that is no Python never ran
+    assert answer.lines and answer.lines[0][0].startswith(place), answer
     for text in (str(answer), answer._repr_html_()):
         assert answer.kind.link in text and answer.error.__class__.__name__ in text
     seen.add(names[0])

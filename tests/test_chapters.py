@@ -9,12 +9,13 @@ from test_notebooks import NOTEBOOKS, ids
 
 KINDS = REPO / 'nbs' / 'api' / 'diagnose' / 'kinds'  # pages that test_diagnose.py reads
 OTHERS = [path for path in NOTEBOOKS if path not in PAGES and path.parent != KINDS]
-LONG = ('index', '08_site_home', '06_backbone', '09_drawing', '02_run', '08_lab', '03_outputs', 'home', '91_cli')  # more than 10 s
+LONG = {'index', '08_site_home', '06_backbone', '09_drawing', '02_run', '08_lab', '03_outputs', 'home', '91_cli',
+        'speed', 'serve', 'experiments', 'train'}  # pages, and rooms of pages, of which most take more than 10 s
 
 
 def marked(path: Path):
-    long = path.stem in LONG or path.parent.name in ('speed', 'serve', 'experiments', 'train')
-    return pytest.param(path, marks=pytest.mark.long if long else ())
+    "A page, marked if it is a long one."
+    return pytest.param(path, marks=pytest.mark.long if {path.stem, path.parent.name} & LONG else ())
 
 
 @pytest.fixture(scope='module')

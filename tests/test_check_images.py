@@ -258,5 +258,5 @@ def test_images_beside_the_classes(tmp_path):
     (tmp_path / 'test').mkdir()
     cuttings('sky', 1)[0].save(tmp_path / 'test' / '1.png')
     check = check_images(tmp_path)
-    assert check.layout.code.startswith("path = path/'train'") and 'test would become a class' in check.layout.says
+    assert check.layout.code.startswith("path = path/'train'") and 'test would be taken for a class' in check.layout.says
     assert [row.found for row in check.problems if row.kind == 'space'] == ["written 'dog '"]

@@ -195,3 +195,16 @@ def test_the_runtime_is_known_by_its_bytes(tmp_path, monkeypatch):
     shutil.copy(source / name, folder)
     with pytest.raises(AssetError, match='damaged'):
         in_browser.web_runtime()
+
+
+def test_what_readers_by_ear_are_told(tab, served):
+    "Each landmark has a name, and a head of a table without a word is a cell."
+    folder, address, _ = served
+    shutil.copy(REPO / 'nbs' / 'site.js', folder)
+    (folder / 'names.json').write_text('{}')
+    (folder / 'page.html').write_text('<!doctype html><script src=site.js defer></script><nav id=quarto-sidebar></nav><nav id=TOC></nav>'
+                                      '<nav class=page-navigation></nav><main><table><tr><th> </th><th>loss</th></tr></table></main>')
+    tab.goto(f'{address}/page.html')
+    labels = tab.evaluate("[...document.querySelectorAll('nav')].map(nav => nav.ariaLabel)")
+    assert len(set(labels)) == 3 and all(labels)
+    assert tab.locator('th').all_inner_texts() == ['loss'] and tab.locator('td').count() == 1

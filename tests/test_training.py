@@ -25,7 +25,7 @@ from easing_fastai.cli import app
 from easing_fastai.images.check import check_images
 from easing_fastai.train import fit, train as training
 from easing_fastai.train.fit import usable_images
-from easing_fastai.train.model import FILES, ModelError, load_model
+from easing_fastai.train.model import FILES, ModelCard, ModelError, TrainedModel, checked_image, image2tensor, load_model
 
 QUICK = dict(epochs=1, arch='digits_resnet18', say=lambda text: None)
 
@@ -122,6 +122,19 @@ def test_a_photograph_that_lies_is_trained_and_predicted_upright(trained, photos
     assert model.predict(tmp_path / 'upright.png') == model.predict(tmp_path / 'lying.png')
     batches = [learn.dls.test_dl([tmp_path / name]).one_batch()[0] for name in ('upright.png', 'lying.png')]
     assert torch.equal(*batches)
+
+
+@pytest.mark.parametrize('photographs', [True, False])
+def test_an_image_is_prepared_as_the_held_out_ones_were(photos, tmp_path, photographs):
+    "Whether they are squished, or their middle is cut out: `predict` sees what the training was judged by."
+    files, _ = usable_images(check_images(photos))
+    dls = fit.dataloaders_for(photos, files, 32, photographs=photographs)
+    card = ModelCard('digits_resnet18', ['a', 'b', 'c'], 32, 0.9, 48, 12, 5, 42, 'folders', '0' * 64,
+                     resize='middle' if photographs else 'squish')
+    model, seen = TrainedModel(torch.nn.Identity(), card), dls.valid.one_batch()[0]
+    for x, file in zip(seen, files.file[files.is_valid]):
+        image = model.resize(model.upright(checked_image(photos / file)), split_idx=1)
+        assert torch.allclose((image2tensor(image).float() / 255 - model.mean) / model.std, torch.Tensor(x), atol=1e-5), file
 
 
 def test_predict_a_folder(trained, photos, tmp_path):

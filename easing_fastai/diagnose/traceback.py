@@ -161,7 +161,7 @@ def expression(
     return next((node for node in nodes if place(node) == call.span), None)
 
 def value_at(
-    call: TracebackCall,
+    call, # `TracebackCall` or `Case`: whose names
     node: ast.AST|None # a part of its line
 ) -> object: # None if it is not known
     "What a part of a line holds: a name, what follows a dot, an item of a list, tuple or dict."

@@ -258,7 +258,8 @@ def seen_from_above(
     if layout.kind == 'unknown': return layout
     table = layout.table.assign(file=[None if pd.isna(name) else f'{inner}/{name}' for name in layout.table.file])
     says = f'in {printable(inner)}: {layout.says}'
-    if beside: says += f' ({listed(sorted(map(printable, beside)), 3)} would become a class from above)'
+    if beside:
+        says += f' (from above it, {listed(sorted(map(printable, beside)), 3)} would be taken for a class)'
     return Layout(layout.kind, says, f'path = path/{inner!r}\n{layout.code}', table,
                   layout.depth + 1 if layout.depth else 0)
 

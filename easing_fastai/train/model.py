@@ -12,7 +12,6 @@ __all__ = ['FILES', 'EXPECTED', 'ModelCard', 'ModelError', 'are_numbers', 'check
 # %% ../../nbs/api/train/72_model.ipynb #cell-002
 import json, math, os, platform, re, shutil
 from dataclasses import asdict, dataclass, field, fields
-from functools import partial
 from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
@@ -259,8 +258,8 @@ class TrainedModel:
         card: ModelCard   # of the same
     ):
         self.model, self.card, self.labels = model.eval(), card, card.labels
-        to_size = {'squish': partial(Resize, method='squish'), 'middle': RandomResizedCrop}[card.resize]
-        self.upright, self.resize = Upright(), to_size(card.size)
+        self.upright = Upright()
+        self.resize = Resize(card.size, 'squish') if card.resize == 'squish' else RandomResizedCrop(card.size)
         self.mean, self.std = (torch.tensor(numbers).view(3, 1, 1) for numbers in (card.mean, card.std))
 
     def predict(self,

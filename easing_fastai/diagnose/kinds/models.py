@@ -11,8 +11,8 @@ __all__ = ['CROSS_ENTROPY', 'NUMBERS', 'an_unknown_number_of_classes', 'no_loss_
            'metric_name', 'other_metric', 'a_metric_with_parentheses', 'a_metric_without_parentheses',
            'a_metric_in_quotation_marks', 'a_metric_for_another_kind_of_labels',
            'a_metric_that_compares_rows_with_classes', 'a_metric_of_scikit_learn', 'a_callback_that_watches_nothing',
-           'value_of', 'a_finished_model_for_an_architecture', 'an_architecture_in_quotation_marks',
-           'weights_that_are_not_there', 'a_model_that_was_not_made', 'on_batch', 'another_number_of_channels',
+           'a_finished_model_for_an_architecture', 'an_architecture_in_quotation_marks', 'weights_that_are_not_there',
+           'a_model_that_was_not_made', 'on_batch', 'another_number_of_channels',
            'a_layer_that_gets_another_number_of_inputs', 'images_too_small_for_the_network',
            'a_class_without_a_prediction', 'an_optimizer_of_PyTorch', 'an_architecture_that_timm_does_not_have',
            'a_class_that_was_given_numbers', 'predictions_and_labels_in_each_others_place']
@@ -24,7 +24,7 @@ import ast, difflib, inspect, sys
 from ..kind import (LEARNER, PYTORCH, Found, held_by_reader, in_learner, in_loaders, kind,
                                          learner_line, learner_of, name_held)
 from ..patch import argument, call_in, names_read, patched, with_nodes
-from ..traceback import Case, definition, described, is_a, made_by, text_of
+from ..traceback import Case, definition, described, is_a, made_by, text_of, value_at
 
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-009
 @kind(error='AssertionError', says='`n_out` is not defined', link='vision.learner')
@@ -274,14 +274,6 @@ def a_callback_that_watches_nothing(case, match):
     return Found(facts, '\n'.join(filter(None, [patched(line, name, monitor=repr(close[0])), follow])))
 
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-055
-def value_of(
-    case: Case,
-    node: ast.AST # a name with dots or without
-) -> object: # None if there is none
-    "What the reader has of a name."
-    if isinstance(node, ast.Name): return case.held.get(node.id)
-    return getattr(value_of(case, node.value), node.attr, None) if isinstance(node, ast.Attribute) else None
-
 @kind(error='TypeError', says=r"forward\(\) got an unexpected keyword argument 'pretrained'", link='vision.learner')
 def a_finished_model_for_an_architecture(case, match):
     "`vision_learner` wants the function that makes the network, and calls it itself."
@@ -290,7 +282,7 @@ def a_finished_model_for_an_architecture(case, match):
     written = argument(line, LEARNER, 1)
     if not written: return Found(facts, look='`Learner(dls, model)` takes a finished model.')
     call = ast.parse(written).body[0].value
-    function = value_of(case, call.func) if isinstance(call, ast.Call) else None
+    function = value_at(case, call.func) if isinstance(call, ast.Call) else None
     takes = inspect.signature(function).parameters.keys() if inspect.isfunction(function) else set()
     if {'pretrained', 'weights', 'kwargs'} & takes:
         return Found(facts, patched(line, LEARNER, _1=ast.unparse(call.func)))
@@ -406,7 +398,7 @@ def a_class_that_was_given_numbers(case, match):
     if not case.before or case.inside('_do_one_batch') is not None: return None
     given = (case.inside(r'torch\.nn\.modules\.\w+\.__init__') or {})
     if not any(is_a(value, 'Tensor') for name, value in given.items() if name not in ('self', '__class__')): return None
-    is_class = lambda node: isinstance(node, ast.Call) and isinstance(value_of(case, node.func), type)
+    is_class = lambda node: isinstance(node, ast.Call) and isinstance(value_at(case, node.func), type)
     made = lambda node: f'{ast.unparse(node.func)}(){text_of(case.statement, node)[len(ast.unparse(node.func)):]}'
     change = with_nodes(case.statement, lambda node: made(node) if is_class(node) else None)
     return Found({'what was called': f'the class {type(given.get("self")).__name__}'}, change)

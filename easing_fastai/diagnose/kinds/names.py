@@ -19,9 +19,8 @@ from typing import NamedTuple
 
 # %% ../../../nbs/api/diagnose/kinds/59_names.ipynb #cell-003
 from ..kind import FASTAI, LOADERS, Found, kind
-from .models import value_of
 from ..patch import argument, call_in, called_name, patched, renamed, with_nodes
-from ..traceback import Case, parsed
+from ..traceback import Case, parsed, value_at
 
 # %% ../../../nbs/api/diagnose/kinds/59_names.ipynb #cell-007
 class Old(NamedTuple):
@@ -107,7 +106,7 @@ def is_of_another_library(
 ) -> bool:
     "Whether the thing that was asked for it is known, and of another library."
     nodes = [node for node in ast.walk(parsed(case.statement)) if getattr(node, 'attr', '') == name]
-    values = [value for node in nodes if (value := value_of(case, node.value)) is not None]
+    values = [value for node in nodes if (value := value_at(case, node.value)) is not None]
     return bool(values) and not any(re.match(OURS, getattr(value, '__module__', None) or value.__name__)
                                     for value in (v if isinstance(v, type(ast)) else type(v) for v in values))
 
@@ -146,7 +145,7 @@ def an_argument_that_the_function_does_not_have(case, match):
     "The name of an argument is misspelt, or belongs to another function."
     line = case.statement
     if old_name(case) is not None or (call := call_in(line, match[1]) or call_in(line, r'\w+')) is None: return None
-    try: names = list(inspect.signature(function := value_of(case, call.func)).parameters)
+    try: names = list(inspect.signature(function := value_at(case, call.func)).parameters)
     except (TypeError, ValueError): return None
     if 'multiple' in match[0]: names = [name for name in names if name != match[2]] # one that it gives by itself
     wrong = [keyword.arg for keyword in call.keywords if keyword.arg not in names]
@@ -211,7 +210,7 @@ def an_argument_that_is_missing(case, match):
     if not case.before or case.calls[-1] is not case.before[-1] or call is None: return None
     if re.search(r"'(inp|input|preds?|y_pred|targs?)'", match[2]): return None # a metric, which is only named
     facts = {'the function': match[1], 'missing': match[2]}
-    function = value_of(case, call.func)
+    function = value_at(case, call.func)
     if callable(function): facts['it takes'] = ', '.join(inspect.signature(function).parameters)
     ways = [f'`{match[1].split(".")[0]}.{name}`' for name in dir(function) if name.startswith('from_')]
     others = f' Usually one is made with {", ".join(ways)}.' if '__init__' in match[1] and ways else ''

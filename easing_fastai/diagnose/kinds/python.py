@@ -22,7 +22,7 @@ from pathlib import Path
 from ...base.show import listed, plural, shorten
 from ..kind import Found, kind
 from .files import nearest
-from .names import old_name, table
+from .names import PACKAGES, old_name, table
 from ..patch import call_in, names_read, renamed
 from ..traceback import (Case, expression, is_a, made_by, parsed, statement,
                                               value_at)
@@ -193,7 +193,7 @@ def version_of(
 ) -> str: # '' if it was not installed
     "The library that a module belongs to, and its version."
     root = module.split('.')[0]
-    package = next((row['install'] for row in table('packages.csv') if row['module'] == root), root)
+    package = next((row['install'] for row in PACKAGES if row['module'] == root), root)
     try: return f'{package} {version(package)}'
     except PackageNotFoundError: return ''
 
