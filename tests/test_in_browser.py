@@ -50,9 +50,9 @@ def tab(browser):
     page.close()
 
 
-@pytest.mark.parametrize('resize', ['squish', 'middle'])
+@pytest.mark.parametrize('side, resize', [(28, 'squish'), (100, 'middle')])  # of 28 pixels any share to cut off would be 8
 @pytest.mark.parametrize('size', [(28, 28), (90, 40), (301, 403), (20, 9)])
-def test_an_image_becomes_the_same_numbers_as_in_python(tab, served, size, resize):
+def test_an_image_becomes_the_same_numbers_as_in_python(tab, served, size, side, resize):
     from easing_fastai.serve.app import as_batch
 
     folder, address, _ = served
@@ -60,7 +60,7 @@ def test_an_image_becomes_the_same_numbers_as_in_python(tab, served, size, resiz
     (folder / 'page.html').write_text('<!doctype html>')
     pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(folder / 'image.png')
-    card = {'size': 28, 'resize': resize, 'mean': [0.485, 0.456, 0.406], 'std': [0.229, 0.224, 0.225]}
+    card = {'size': side, 'resize': resize, 'mean': [0.485, 0.456, 0.406], 'std': [0.229, 0.224, 0.225]}
     tab.goto(f'{address}/page.html')
     found = tab.evaluate("""async card => {
         const {pixelsOf, prepared} = await import('./program.mjs');
