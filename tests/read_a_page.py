@@ -41,7 +41,7 @@ def one_failure(program: str, expected: str):
     "The answer to a program that fails: one kind alone recognises it, and it says all that has to be said."
     assert (error := run(program)) is not None, f'no error came:\n{program}'
     assert isinstance(error, eval(expected, shell.user_ns)), f'{expected} was expected, not {error!r}:\n{program}'
-    assert (error := run('answer = diagnose()')) is None, f'diagnose failed: {error!r}\n{program}'
+    assert (of_ours := run('answer = diagnose()')) is None, f'diagnose failed: {of_ours!r}\n{program}'
     answer = shell.user_ns['answer']
     names = [kind.name for kind in answer.kinds]
     assert len(names) == 1 and not answer.notes, f'one kind should recognise it, not {names}:\n{program}\n{answer}'

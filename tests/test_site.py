@@ -57,6 +57,12 @@ def test_every_notebook_becomes_a_page(proc, pages):
         assert not any('google.colab' in cell.source for cell in nb.cells), f'{name}: the installation in Colab is not for readers'
 
 
+def test_no_link_within_a_link(pages):
+    "nbdev links each name of ours between backticks; where that stands in a link already, both are shown as brackets."
+    assert not [(name, cell.source[:80]) for name, nb in pages.items() for cell in nb.cells
+                if cell.cell_type == 'markdown' and re.search(r'\[\[`[^`]+`\]\(', cell.source)]
+
+
 def in_sidebar(entries: list | str) -> list[str]:
     "The files and patterns of a sidebar, whatever sections they are in."
     if isinstance(entries, str):
