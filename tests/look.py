@@ -157,7 +157,7 @@ def linked(docs: Path, names: list[str]) -> dict[str, list[str]]:
     mains = {name: re.search(r'<main.*</main>', text, flags=re.S)[0] for name, text in texts.items()}
     public = set(json.loads((REPO / 'nbs' / 'public.json').read_text(encoding='utf-8')))
     meanings = json.loads((REPO / 'nbs' / 'names.json').read_text(encoding='utf-8')).values()
-    long = [html.escape(meaning) for meaning in meanings if len(meaning) > 60]
+    long = [html.escape(about['means']) for about in meanings if len(about['means']) > 60]
     code_links = [(name, target, code) for name, text in mains.items()
                   for target, code in re.findall(r'<a href="([^"]+#[^"]+)"[^>]*><code[^>]*>([^<]+)</code></a>', text)]
     return {

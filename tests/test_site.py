@@ -1,7 +1,9 @@
 "The website as far as it can be tried without Quarto: nbdev's processing, Pandoc's parser, the filter of our own, every link."
 import ast
+import builtins
 import csv
 import json
+import keyword
 import re
 import shutil
 import subprocess
@@ -145,17 +147,6 @@ def filtered(text: str, to: str = 'html') -> str:
     return pandoc(text, '-f', 'markdown', '-t', to, '--wrap=none', '--lua-filter=site.lua', cwd=REPO / 'nbs')
 
 
-def test_known_names_are_marked_and_their_meaning_stays_out_of_the_page():
-    meaning = json.loads((REPO / 'nbs' / 'names.json').read_text(encoding='utf-8'))['item_tfms']
-    html = filtered('First `item_tfms`, then `item_tfms=Resize(28)`, and `learn.item_tfms(1)`.')
-    assert html.count('<code class="known" data-name="item_tfms">') == 3 and meaning not in html
-
-
-@pytest.mark.parametrize('text', ['`no_name_of_fastai`', '[`item_tfms`](02_dataloaders.ipynb)', '# `item_tfms`', '```\nitem_tfms\n```', 'item_tfms'])
-def test_nothing_else_is_marked(text):
-    assert 'class="known"' not in filtered(text)
-
-
 def test_other_formats_stay_as_they_are():
     assert filtered('`item_tfms` of chapter 05', 'commonmark').strip() == '`item_tfms` of chapter 05'
 
@@ -257,8 +248,8 @@ def shown(browser, pages, tmp_path):
     server = ThreadingHTTPServer(('127.0.0.1', 0), partial(quiet, directory=str(tmp_path)))
     Thread(target=server.serve_forever, daemon=True).start()
 
-    def show(name: str):
-        html = filtered(as_quarto(pages[name]))
+    def show(name: str): # of a page, or its HTML
+        html = filtered(as_quarto(pages[name])) if name in pages else name
         (tmp_path / 'page.html').write_text(THEME.replace('STYLE', style) + html, encoding='utf-8')
         tabs.append(browser.new_page(viewport={'width': 1400, 'height': 900}))
         tabs[-1].goto(f'http://127.0.0.1:{server.server_port}/page.html')
@@ -280,7 +271,7 @@ def test_meanings_by_mouse_and_keyboard(shown):
     assert box.is_visible() and first.get_attribute('aria-describedby') == 'meaning'
     page.keyboard.press('Escape')
     assert not box.is_visible()
-    first.focus()
+    page.locator('p .known[tabindex]').first.focus()
     assert box.is_visible()
     for width in (620, 1024, 1400):
         page.set_viewport_size({'width': width, 'height': 900})
@@ -289,10 +280,100 @@ def test_meanings_by_mouse_and_keyboard(shown):
         assert page.evaluate('document.documentElement.scrollWidth') == width
 
 
-def test_names_in_cells_of_code_have_meanings_too(shown):
+def test_meanings_by_touch(browser, shown):
+    tab = shown('dataloaders.html')
+    context = browser.new_context(viewport={'width': 390, 'height': 800}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(tab.url)
+    page.locator('pre .known', has_text='ImageDataLoaders').first.tap()
+    assert 'DataLoaders for images' in page.locator('#meaning').inner_text()
+    page.locator('h1').tap()
+    assert not page.locator('#meaning').is_visible()
+    context.close()
+
+
+def test_a_meaning_leads_to_the_glossary(shown):
     page = shown('dataloaders.html')
-    page.locator('pre .known[data-name=ImageDataLoaders]').first.hover()
-    assert 'ImageDataLoaders' in page.locator('#meaning').inner_text()
+    box, name = page.locator('#meaning'), page.locator('main .known[tabindex]', has_text='item_tfms').first
+    name.focus()
+    page.keyboard.press('Tab')
+    assert box.is_visible() and page.evaluate('document.activeElement.href').endswith('/glossary.html#item_tfms')
+    page.keyboard.press('Shift+Tab')
+    assert page.evaluate('document.activeElement.textContent') == 'item_tfms'
+    page.keyboard.press('Tab')
+    page.keyboard.press('Tab')
+    assert page.evaluate("!document.querySelector('#meaning').contains(document.activeElement)"), 'and on to the next name'
+    name.focus()
+    page.keyboard.press('Tab')
+    page.keyboard.press('Escape')
+    assert not box.is_visible() and page.evaluate('document.activeElement.textContent') == 'item_tfms'
+
+
+def test_links_from_meanings_lead_to_terms(pages):
+    names = json.loads((REPO / 'nbs' / 'names.json').read_text(encoding='utf-8'))
+    linked = [name for name, about in names.items() if about.get('glossary')]
+    anchors = re.findall(r'<span id="([^"]+)" class="term">', filtered(as_quarto(pages['glossary.html'])))
+    assert len(linked) > 60 and set(linked) <= set(anchors), 'run `make export`'
+
+
+# What shows no meaning, since it is something else than fastai's; and what does, between « and ».
+NOT_FASTAI = """`b` and `a` of a tenth, `def f(x)`, `parent`, `.item()`, `torch.load`, `random.shuffle`, `time.sleep`, `accelerate config`,
+`easing-fastai train`, `1.2.bias`, `image.show`, `wait`, `'NoneType' object is not iterable`, [`item_tfms`](02_dataloaders.ipynb)
+
+```python
+class Few: pass
+for group, axes in zip(files, path.parent.values()): dict(width=3, files=files)
+x = batch.to(device).detach().flatten(); rows.append(type(x))
+text.replace('dls', "learn.fit") # dls
+plt.figure(layout='constrained'); time.sleep(seconds=1); copy(children)
+def freeze(self): pass
+%time dls
+```
+"""
+FASTAI = """`«item_tfms»`, `«item_tfms»=«Resize»(28)`, `«freeze»` and `«learn».«item_tfms»(1)`, `«metrics»=«accuracy»`, `«learn».«recorder».values`
+
+```python
+«learn».«fit_one_cycle»(1, f(seed=1), «cbs»=[x]); «learn».«freeze»() # dls
+«vision_learner»(«dls», «arch», «metrics»=[«accuracy», metrics], f"{dls}")
+```
+"""
+
+
+def test_names_are_fastais_only_in_its_company(shown):
+    page = shown(filtered(NOT_FASTAI) + filtered('`dls`'))
+    assert page.locator('main .known').all_inner_texts() == ['dls']
+    page = shown(filtered(re.sub('[«»]', '', FASTAI)))
+    page.evaluate("document.querySelectorAll('.known').forEach(name => name.textContent = `«${name.textContent}»`)")
+    assert page.locator('main code').all_inner_texts() == re.findall(r'`([^`\n]+)`', FASTAI) + [re.search('python\n(.*)```', FASTAI, flags=re.S)[1].rstrip()]
+
+
+# Short names may mean many things. Those of the chapters were looked at, each where it stands.
+SHORT = set('Adam AdamW CUDA Flip F L MPS ReLU URLs arch args ax base_lr bs cbs cmap cpu ctx dim div dl dls ds dtype eps '
+            'get_x get_y grad kwargs learn lr lrs ls max_n MixUp mom moms n_in n_out nn nrows opt pct pkl pred sharex sharey tfm tls tta '
+            'fns uint8 valid vmax vmin vocab wd alpha'.split())
+OWNERS = r'\b(learn|dls|interp|[A-Z]\w*)\.$'
+FOUND = """() => [...document.querySelectorAll('main .known')].map(name => {
+    const range = document.createRange(), code = name.closest('code');
+    range.selectNodeContents(code);
+    range.setEndBefore(name);
+    return [name.textContent, range.toString(), code.textContent.slice(range.toString().length + name.textContent.length)];
+})"""
+
+
+def test_meanings_in_all_chapters(shown, pages):
+    known = json.loads((REPO / 'nbs' / 'names.json').read_text(encoding='utf-8'))
+    chapters = [name for name, nb in pages.items() if '/' not in name and name not in ('glossary.html', 'where_next.html')]
+    wrong, n_found = [], 0
+    for chapter in chapters:
+        for name, before, after in shown(chapter).evaluate(FOUND):
+            n_found += 1
+            short = len(name) <= 5 and known[name]['is'] == 'name' and name not in SHORT
+            alone = before == '' and after in ('', '()') or re.match(r'\(.*\)$', after) and before == ''
+            company = re.search(OWNERS, before) or re.match(r'\s*=[^=]', after) and ('(' in before or before == '') \
+                or known[name]['is'] == 'function' and not before.endswith('.') or known[name]['is'] == 'method' and alone
+            if short or keyword.iskeyword(name) or name in dir(builtins) or known[name]['is'] != 'name' and not company:
+                wrong.append((chapter, before[-20:] + f'«{name}»' + after[:20]))
+    assert len(chapters) >= 22 and n_found > 3000 and not wrong
 
 
 def test_the_cheat_sheet_is_one_sheet(shown):
