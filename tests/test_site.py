@@ -59,6 +59,24 @@ def test_every_notebook_becomes_a_page(proc, pages):
         assert not any('google.colab' in cell.source for cell in nb.cells), f'{name}: the installation in Colab is not for readers'
 
 
+def test_captions_stand_below_the_last_image(pages):
+    "Quarto gives the captions of a cell to what it displays, one after the other."
+    found = 0
+    for name, nb in pages.items():
+        for cell in nb.cells:
+            caption = re.search(r'^#\| fig-cap: (.+)$', cell.source, flags=re.M) if cell.cell_type == 'code' else None
+            shown = [output.data for output in cell.outputs if 'data' in output] if caption else []
+            if not shown:
+                continue
+            captions = yaml.safe_load(caption[1])
+            captions = captions if isinstance(captions, list) else [captions]
+            at = next(i for i, one in enumerate(captions) if one)
+            assert any(kind.startswith('image/') for kind in shown[at]), (name, captions)
+            assert not any(kind.startswith('image/') for data in shown[at + 1:] for kind in data), (name, captions)
+            found += len(captions) > 1
+    assert found >= 4
+
+
 def test_no_link_within_a_link(pages):
     "nbdev links each name of ours between backticks; where that stands in a link already, both are shown as brackets."
     assert not [(name, cell.source[:80]) for name, nb in pages.items() for cell in nb.cells
