@@ -96,6 +96,20 @@ local function mark_guess(para)
   end
 end
 
+-- Beside "Open in Colab" stands the notebook itself, for who works elsewhere; `make docs` copies it to the site.
+local function add_download(para)
+  local first = para.content[1]
+  if not (first and first.t == 'Link' and utils.stringify(first) == 'Open in Colab') then return nil end
+  local file = first.target:match('([^/]+%.ipynb)$')
+  if not file then return nil end
+  for i, inline in ipairs(para.content) do
+    if inline.t == 'Str' and inline.text == '·' then
+      para.content:insert(i, pandoc.RawInline('html', '· <a href="' .. to_root .. '/notebooks/' .. file .. '" download>Download</a> '))
+      return para
+    end
+  end
+end
+
 -- The version stands in the package, beside the folder in which nbdev builds the site.
 local function made_of()
   local file = io.open(folder .. '/../easing_fastai/__init__.py', 'r')
@@ -119,7 +133,7 @@ function Pandoc(doc)
   if quarto then quarto.doc.include_text('in-header', '<script src="' .. to_root .. '/site.js" defer></script>') end
   local list = sections(doc.blocks)
   if list then doc.blocks:insert(1, list) end
-  doc.blocks = doc.blocks:walk {Div = mark_proof, Para = mark_guess, Image = without_badge}
+  doc.blocks = doc.blocks:walk {Div = mark_proof, Para = function(para) return mark_guess(para) or add_download(para) end, Image = without_badge}
   if quarto then doc.blocks:insert(made_of()) end
   local number = here:match('^(%d%d%a?)_')
   if number and doc.meta.title then

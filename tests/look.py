@@ -164,7 +164,7 @@ def linked(docs: Path, names: list[str]) -> dict[str, list[str]]:
         'automatic links to names that are not public':
             [f'{name}: {code}' for name, target, code in code_links if 'easing-fastai.github.io' in target or not target.startswith('http')
              if re.sub(r'\(.*', '', code).split('.')[-1] not in public],
-        'links to a notebook in place of its page': [name for name, text in mains.items() for _ in re.findall(r'href="(?!https?:)[^"]+\.ipynb["#]', text)],
+        'links to a notebook in place of its page': [name for name, text in mains.items() for _ in re.findall(r'href="(?!https?:|[./]*notebooks/)[^"]+\.ipynb["#]', text)],
         'meanings in the text of pages': [name for name, text in mains.items() if name != 'glossary.html' and any(m in text for m in long)],
         'long pages without a list of sections for phones':
             [name for name, text in mains.items() if len(ids := re.findall(r'<section id="([^"]+)" class="level2', text)) >= 4

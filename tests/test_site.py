@@ -180,6 +180,12 @@ def test_chapters_are_linked_where_they_are_mentioned():
     assert re.findall(r'href="\./(\w+)\.ipynb"', html) == ['03_learner', '04_head_and_backbone', '05b_plain_fine_tune', '02b_plain_dataloaders']
 
 
+def test_a_notebook_can_be_downloaded(pages):
+    html = filtered(as_quarto(pages['fine_tune.html']))
+    assert 'Open in Colab</a> · <a href="./notebooks/05_fine_tune.ipynb" download>Download</a> · <a' in html
+    assert html.count('>Download<') == 1 and 'Download<' not in filtered('[Open in Colab](https://example.org/05.html) · x')
+
+
 def test_the_list_of_public_names_is_the_one_of_core():
     done = start('-c', 'import easing_fastai.core as core, json; print(json.dumps(core.__all__))')
     assert json.loads((REPO / 'nbs' / 'public.json').read_text()) == json.loads(done.stdout), 'run `make export`'
