@@ -188,36 +188,57 @@
     }
   });
 
-  // Exercises can be ticked.
+  // Exercises can be ticked, and chapters that were read to their end are; the sidebar shows both.
   ready(() => {
-    const done = kept('done', {});
-    for (const title of document.querySelectorAll('section[id^=try-it] p > strong:first-child')) {
+    const done = kept('done', {}), totals = kept('exercises', {}), read = new Set(kept('read', []));
+    const tell = () => {
+      for (const link of document.querySelectorAll('#quarto-sidebar a.sidebar-link')) {
+        const page = link.pathname.split('/').pop(), n = Object.keys(done).filter(exercise => exercise.startsWith(page + ': ')).length;
+        link.querySelector('.progress-made')?.remove();
+        if (!n && !read.has(page)) continue;
+        const shown = (read.has(page) ? ' ✓' : '') + (n ? ` ${n}/${Math.max(n, totals[page] || 0)}` : '');
+        link.append(element('span', {className: 'progress-made', textContent: shown}));
+        link.title = [read.has(page) && 'read to the end', n && `${n} of ${totals[page]} exercises done`].filter(Boolean).join(', ');
+      }
+    };
+    // an exercise begins with its name in bold letters; a section without such names is one exercise
+    const exercises = [...document.querySelectorAll('main section[id^=try-it]')].flatMap(section => {
+      const named = [...section.querySelectorAll(':scope > p > strong:first-child')].filter(title => !title.previousSibling && title.textContent !== 'Next');
+      return named.length ? named : [section.querySelector('h2')];
+    });
+    for (const title of exercises) {
       const exercise = name + ': ' + title.textContent;
-      if (!/^\d+\. /.test(title.textContent)) continue;
       const box = element('input', {type: 'checkbox', className: 'done', checked: exercise in done, ariaLabel: 'I have done exercise ' + title.textContent});
       box.addEventListener('change', () => {
         if (box.checked) done[exercise] = 1; else delete done[exercise];
         keep('done', done);
+        tell();
       });
-      title.before(box, ' ');
+      if (title.matches('h2')) title.prepend(box, ' '); else title.before(box, ' ');
     }
-  });
+    if (exercises.length) keep('exercises', {...totals, [name]: totals[name] = exercises.length});
+    const last = [...document.querySelectorAll('#quarto-sidebar a.sidebar-link')].findLast(link => link.textContent.trim().endsWith('•'));
+    if (last) last.closest('.sidebar-item').after(element('li', {className: 'legend', textContent: '• the path of 60 minutes'}));
+    tell();
 
-  // Chapters that were read to their end are ticked in the sidebar.
-  ready(() => {
-    const read = kept('read', []);
-    for (const link of document.querySelectorAll('#quarto-sidebar a.sidebar-link')) {
-      if (!read.includes(link.pathname.split('/').pop())) continue;
-      link.classList.add('was-read');
-      link.title = 'read to the end';
-    }
     const end = document.querySelector('.nav-page-next');
     if (!end || !/^\d/.test(document.querySelector('h1 .number')?.textContent || '')) return;
     new IntersectionObserver((entries, observer) => {
       if (!entries.some(entry => entry.isIntersecting)) return;
       observer.disconnect();
-      keep('read', [...new Set([...read, name])]);
+      keep('read', [...read.add(name)]);
     }).observe(end);
+  });
+
+  // In code, what a page claims is told apart: each assertion, to its last line.
+  ready(() => {
+    for (const code of document.querySelectorAll('main pre.sourceCode code')) {
+      let claims = false;
+      for (const line of code.querySelectorAll(':scope > span')) {
+        if (/^\S/.test(line.textContent)) claims = /^assert\b/.test(line.textContent) || claims && /^[)\]}]/.test(line.textContent);
+        line.classList.toggle('claim', claims);
+      }
+    }
   });
 
   // ---- a canvas: the model of chapter 06 answers as one draws; it is loaded at the first stroke ----

@@ -110,13 +110,9 @@ local function add_download(para)
   end
 end
 
--- The version stands in the package, beside the folder in which nbdev builds the site.
+-- `finish_site` of easing_fastai/dev/site.py puts the version before it: Quarto may work in a copy, far from the package.
 local function made_of()
-  local file = io.open(folder .. '/../easing_fastai/__init__.py', 'r')
-  local version = file and file:read('a'):match('__version__ = "([^"]+)"')
-  if file then file:close() end
-  return pandoc.RawBlock('html', '<p class="made">' .. (version and 'easing_fastai ' .. version .. ', ' or '') ..
-    'page made on ' .. os.date('%d %B %Y'):gsub('^0', '') .. '</p>')
+  return pandoc.RawBlock('html', '<p class="made">page made on ' .. os.date('%d %B %Y'):gsub('^0', '') .. '</p>')
 end
 
 -- Badges are images on other hosts: on the site their words are enough, and nobody else is asked.

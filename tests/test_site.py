@@ -405,6 +405,56 @@ def test_the_cheat_sheet_is_one_sheet(shown):
     for paper in ('A4', 'Letter'):
         printed = page.pdf(format=paper, margin=dict.fromkeys(('top', 'right', 'bottom', 'left'), '12mm'))
         assert len(re.findall(rb'/Type\s*/Page\b', printed)) == 1, paper
+    page.emulate_media(media='print')
+    page.set_viewport_size({'width': 703, 'height': 1032})  # A4 less its margins
+    assert page.evaluate("document.querySelector('main').getBoundingClientRect().height") > 0.85*1032, 'and fills it'
+
+
+def test_on_paper_there_is_nothing_to_click(shown):
+    page = shown('fine_tune.html')
+    for theme in ('light', 'dark'):
+        page.evaluate("dark => document.body.classList.toggle('quarto-dark', dark)", theme == 'dark')
+        page.add_style_tag(content='.quarto-dark { background: #111; color: #eee }')
+        page.emulate_media(media='print')
+        assert not page.locator('main :is(button, input):visible').count() and page.locator('.covered').first.is_visible()
+        assert page.evaluate("getComputedStyle(document.querySelector('main p')).color") == 'rgb(0, 0, 0)'
+        page.emulate_media(media='screen')
+
+
+def test_the_slider_moves_through_the_batches(shown):
+    page = shown('fine_tune.html')
+    slider, table = page.locator('.batch-slider input'), page.locator('.batch-slider table')
+    page.evaluate("document.querySelectorAll('.covered').forEach(part => part.classList.remove('covered'))")
+    first = table.inner_text()
+    assert 'frozen' in first and 'momentum' in first
+    slider.focus()
+    page.keyboard.press('End')
+    assert table.inner_text() != first and 'frozen' not in table.inner_text()
+
+
+EXERCISES = """<nav id="quarto-sidebar"><ul><li class="sidebar-item"><a class="sidebar-link" href="page.html">05 A chapter •</a></li></ul></nav>
+<section id="try-it-yourself"><h2>Try it yourself</h2><p><strong>1. One.</strong> Do it.</p><p><strong>Two.</strong> And this.</p>
+<p>A <strong>word</strong>.</p><details><p><strong>No.</strong></p></details><p><strong>Next</strong>: 06</p></section>
+<section id="try-it-on-something-new"><h2>Try it on something new</h2><p>All of it.</p></section><code>dls</code>"""
+
+
+def test_exercises_are_ticked_and_counted(shown):
+    page = shown(EXERCISES)
+    boxes, progress = page.locator('input.done'), page.locator('.progress-made')
+    assert boxes.count() == 3 and not progress.count()
+    boxes.nth(1).check()
+    page.get_by_label('Try it on something new').check()
+    assert progress.inner_text().strip() == '2/3'
+    page.reload()
+    assert progress.inner_text().strip() == '2/3' and boxes.nth(1).is_checked() and not boxes.nth(0).is_checked()
+    page.get_by_label('Try it on something new').uncheck()
+    boxes.nth(1).uncheck()
+    assert not progress.count() and page.locator('.legend').inner_text() == '• the path of 60 minutes'
+
+
+def test_claims_in_code_are_marked(shown):
+    page = shown(filtered('```python\nx = 1\nassert all([\n    x,\n])\nassertion = 2\nfor a in x:\n    assert a\n```\n\n`dls`'))
+    assert page.locator('.claim').all_inner_texts() == ['assert all([', '    x,', '])']
 
 
 def test_the_home_page_begins_with_a_large_line(shown):
@@ -437,6 +487,10 @@ def test_without_scripts_everything_is_there(browser, pages, tmp_path):
     page.goto((tmp_path / 'page.html').as_uri())
     outputs = page.locator('.cell pre')
     assert page.locator('.guess').count() >= 3 and all(outputs.nth(i).is_visible() for i in range(outputs.count()))
+    (tmp_path / 'page.html').write_text(THEME.replace('STYLE', style) + filtered(as_quarto(pages['index.html'])), encoding='utf-8')
+    page.goto((tmp_path / 'page.html').as_uri())
+    layers = page.locator('.unfolds details')
+    assert page.locator('.begin a').is_visible() and all(layers.nth(i).is_visible() and layers.nth(i).get_attribute('open') is not None for i in range(3))
     context.close()
 
 
