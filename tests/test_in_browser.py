@@ -1,5 +1,6 @@
 "A model in the browser: the image is prepared there as in Python, the page in one file, and the canvas that answers."
 import hashlib
+import json
 import os
 import shutil
 import tarfile
@@ -222,13 +223,12 @@ def test_the_runtime_comes_from_npm_where_the_mirror_is_blocked(tmp_path, monkey
         in_browser.web_runtime()
 
 
-CHECKS = '[{"pixels": [%s], "probabilities": {"dark": 0.25, "light": 0.75}}, {"pixels": [%s], "probabilities": {"dark": 0.25, "light": 0.75}}]' % (
-    ', '.join(['255'] * 784), ', '.join(['0'] * 784))
+CHECKS = [{'pixels': [light]*784, 'probabilities': {'dark': 0.25, 'light': 0.75}} for light in (255, 0)]
 
 
 def test_the_page_compares_itself_with_pytorch(tab, canvas_page):
     model, address, _ = canvas_page
-    (model / 'checks.json').write_text(CHECKS)
+    (model / 'checks.json').write_text(json.dumps(CHECKS))
     (model / 'card.json').write_text('{"size": 28, "resize": "squish", "mean": [0, 0, 0], "std": [1, 1, 1], "labels": ["light", "dark"]}')
     tab.goto(address)
     assert tab.evaluate("(async () => (await import('./draw.mjs')).distances())()") == [0, 0.5]

@@ -93,8 +93,9 @@ def write_public_names(
     Path(file).write_text(json.dumps(easing_fastai.core.__all__) + '\n', encoding='utf-8')
 
 # %% ../../nbs/dev/06_site.ipynb #cell-kind
-ELSEWHERE = set('before_batch exp first fn func fs ignore_index init loc log mat ms norm out patch recurse sep setup '
-                'url val'.split()) # names that other libraries and this series use in other ways, too
+ELSEWHERE = { # names that other libraries and this series use in other ways, too
+    'before_batch', 'exp', 'first', 'fn', 'func', 'fs', 'ignore_index', 'init', 'loc', 'log', 'mat', 'ms', 'norm',
+    'out', 'patch', 'recurse', 'sep', 'setup', 'url', 'val'}
 
 def kind_of(
     name: str # of the dictionary
