@@ -77,6 +77,21 @@ def test_captions_stand_below_the_last_image(pages):
     assert found >= 4
 
 
+def test_each_function_is_shown_once(pages):
+    "Where a chapter shows the source, nbdev's signature goes; the anchor stays."
+    taught = 0
+    for name, nb in pages.items():
+        code = [cell.source for cell in nb.cells if cell.cell_type == 'code']
+        for source in code:
+            if source.startswith('#| label: ') and '#| exports' in source:
+                label, function = re.search(r'label: (\w+)', source)[1], re.search(r'^(?:def|class) (\w+)', source, flags=re.M)[1]
+                assert label == function.lower() and not any(f'show_doc({function})' in other for other in code), (name, function)
+                taught += 1
+            elif '#| exports' in source:
+                raise AssertionError(f'{name}: {source[:60]}')
+    assert taught > 40
+
+
 def test_no_link_within_a_link(pages):
     "nbdev links each name of ours between backticks; where that stands in a link already, both are shown as brackets."
     assert not [(name, cell.source[:80]) for name, nb in pages.items() for cell in nb.cells
