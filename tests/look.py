@@ -43,6 +43,9 @@ def served(docs: Path) -> Iterator[str]:
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *args): "Nothing is said."
 
+        def translate_path(self, path): # the page for what is not found has addresses from the root of the published site
+            return super().translate_path(path.removeprefix('/easing_fastai'))
+
     server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), functools.partial(Quiet, directory=str(docs)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f'http://127.0.0.1:{server.server_address[1]}/'
