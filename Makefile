@@ -66,6 +66,7 @@ lab: $(STAMP)
 docs: quarto $(STAMP)
 	$(BIN)/python -c "from easing_fastai.dev.drawing import write_drawing_model; write_drawing_model('nbs/in_browser')"
 	PATH="$(abspath $(BIN)):$$PATH" nbdev-docs
+	$(BIN)/python -c "from easing_fastai.dev.site import finish_site; finish_site('_docs')"
 
 # before the environment: that one takes gigabytes
 quarto:

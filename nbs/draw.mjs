@@ -70,6 +70,19 @@ const view = (page, answer, words) => {
 };
 
 let ready;
+const model = () => ready ??= load();
+
+// How far the probabilities are from PyTorch's, for images that it judged when the site was made.
+export const distances = async () => {
+  const {predict} = await model(), found = [];
+  for (const {pixels, probabilities} of await (await read('checks.json')).json()) {
+    const image = new ImageData(28, 28);
+    pixels.forEach((light, i) => image.data.set([light, light, light, 255], 4*i));
+    found.push(Math.max(...(await predict(image)).map(([label, p]) => Math.abs(p - probabilities[label]))));
+  }
+  return found;
+};
+
 const turns = new WeakMap(); // box -> number of its last drawing
 export const answer = async (box, canvas) => {
   const turn = (turns.get(box) || 0) + 1;
@@ -80,17 +93,17 @@ export const answer = async (box, canvas) => {
     place.setAttribute('role', 'status');
     box.append(place);
   }
-  let model;
-  try { model = await (ready ??= load()); }
+  let network;
+  try { network = await model(); }
   catch (error) {
     ready = null; // the next stroke tries again
     place.textContent = 'The model could not be loaded (' + error.message + ').';
     return;
   }
   if (turn !== turns.get(box)) return;
-  const ink = inkOf(canvas, model.cropped);
+  const ink = inkOf(canvas, network.cropped);
   if (!ink) return place.replaceChildren();
-  const page = likeMnist(ink, model.resized), negative = inverted(page);
-  const views = [view(page, await model.predict(page), 'as in MNIST'), view(negative, await model.predict(negative), 'dark on light')];
+  const page = likeMnist(ink, network.resized), negative = inverted(page);
+  const views = [view(page, await network.predict(page), 'as in MNIST'), view(negative, await network.predict(negative), 'dark on light')];
   if (turn === turns.get(box)) place.replaceChildren(...views);
 };

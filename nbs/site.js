@@ -27,9 +27,8 @@
   const box = document.createElement('div');
   box.className = 'meaning';
   box.id = 'meaning';
-  box.setAttribute('role', 'tooltip');
   box.hidden = true;
-  let meanings = {}, shown = null, timer = 0;
+  let names = {}, shown = null, timer = 0;
 
   const hide = () => {
     if (shown) shown.removeAttribute('aria-describedby');
@@ -41,10 +40,15 @@
     if (element === shown) return;
     hide();
     shown = element;
-    box.innerHTML = '';
-    const name = document.createElement('code');
-    name.textContent = element.dataset.name;
-    box.append(name, ' ', meanings[element.dataset.name]);
+    const name = document.createElement('code'), {means, glossary} = names[element.textContent];
+    name.textContent = element.textContent;
+    box.replaceChildren(name, ' ', means);
+    if (glossary) {
+      const link = document.createElement('a');
+      link.href = new URL('glossary.html#' + name.textContent, root);
+      link.textContent = 'in the glossary';
+      box.append(' ', link);
+    }
     element.setAttribute('aria-describedby', box.id);
     box.hidden = false;
     const at = element.getBoundingClientRect(), width = Math.min(340, innerWidth - 24);
@@ -55,35 +59,51 @@
   };
   const known = event => event.target.closest && event.target.closest('.known');
 
-  // In cells of code the names are found here: the page itself holds the code as it is.
+  // Which names in a piece of code are fastai's? `names.json` says what each is. A name that nothing else is called is
+  // one wherever it stands; a plain word only in such company: `learn.model`, `metrics=` in a call of fastai's function.
+  const TOKEN = /https?:\S+|("""|''')[^]*?\1|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|#.*|^[!%].*|\w+|\S/gm;
+  const about = name => Object.hasOwn(names, name) ? names[name] : {};
+  const owns = name => /^(learn|dls|interp)$/.test(name) || about(name).is === 'name' && /^[A-Z]/.test(name);
+  const named = (code, inline) => {
+    const found = [], calls = []; // for each open bracket: does it call a function that was found?
+    let [owner, before, last] = ['', '', {}];
+    for (const {0: token, index} of code.matchAll(TOKEN)) {
+      const next = code.slice(index + token.length), kind = about(token).is, member = before === '.';
+      const keyword = calls.at(-1) && /^\s*=(?!=)/.test(next) || inline && index === 0 && /^=(?!=)/.test(next);
+      const whole = inline && token === code.replace(/\(.*/, '');
+      if (/^[([{]$/.test(token)) calls.push(token === '(' && last.name === before);
+      else if (/^[)\]}]$/.test(token)) calls.pop();
+      else if (!/^(def|class)$/.test(before) && (kind === 'name' || kind === 'function' && !member || kind === 'method' && whole ||
+               kind && (keyword || member && owns(owner)))) found.push(last = {index, name: token});
+      else if (/^\w/.test(token)) last = {};
+      if (token !== '.') owner = token;
+      before = token;
+    }
+    return found;
+  };
   const mark = code => {
-    const walker = document.createTreeWalker(code, NodeFilter.SHOW_TEXT), texts = [];
-    while (walker.nextNode()) if (!walker.currentNode.parentElement.closest('.co, .st, .known, a')) texts.push(walker.currentNode);
-    for (const text of texts) {
-      const parts = text.data.split(/([A-Za-z_]\w*)/);
-      if (!parts.some((part, i) => i % 2 && Object.hasOwn(meanings, part))) continue;
-      text.replaceWith(...parts.map((part, i) => {
-        // a name of one letter is a variable of the cell
-        if (!(i % 2) || part.length < 2 || !Object.hasOwn(meanings, part)) return part;
-        const span = document.createElement('span');
-        span.className = 'known';
-        span.dataset.name = part;
-        span.textContent = part;
-        return span;
-      }));
+    const found = named(code.textContent, !code.closest('pre')), texts = [], walker = document.createTreeWalker(code, NodeFilter.SHOW_TEXT);
+    for (let at = 0; walker.nextNode(); at += walker.currentNode.length) texts.push([walker.currentNode, at]);
+    for (const {index, name} of found.reverse()) {
+      const [text, at] = texts.findLast(([, at]) => at <= index);
+      const span = Object.assign(document.createElement('span'), {className: 'known', textContent: name});
+      const rest = text.splitText(index - at);
+      rest.data = rest.data.slice(name.length);
+      rest.before(span);
     }
   };
 
   ready(async () => {
-    try { meanings = await (await fetch(new URL('names.json', root))).json(); }
+    try { names = await (await fetch(new URL('names.json', root))).json(); }
     catch { return; }  // a page opened as a file: the names stay plain text
     document.body.append(box);
-    document.querySelectorAll('main pre.sourceCode code').forEach(mark);
+    for (const code of document.querySelectorAll('main :is(pre.sourceCode code, :not(pre) > code)'))
+      if (!code.closest('a, h1, h2, h3, h4, .cell-output:not(.cards *)')) mark(code);
     const met = new Set();
     for (const element of document.querySelectorAll('main .known')) {
-      if (met.has(element.dataset.name)) continue;  // one stop of the Tab key for each name is enough
-      met.add(element.dataset.name);
-      element.tabIndex = 0;
+      const place = element.closest('section')?.id + ' ' + element.textContent;
+      if (!met.has(place)) element.tabIndex = 0;  // one stop of the Tab key for each name is enough in a section
+      met.add(place);
     }
     document.addEventListener('pointerover', event => {
       const element = known(event);
@@ -91,9 +111,19 @@
       else if (shown && !box.contains(event.target)) { clearTimeout(timer); timer = setTimeout(hide, 150); }
       else clearTimeout(timer);
     });
-    document.addEventListener('focusin', event => known(event) ? show(known(event)) : hide());
+    document.addEventListener('focusin', event => known(event) ? show(known(event)) : box.contains(event.target) || hide());
     document.addEventListener('click', event => known(event) ? show(known(event)) : box.contains(event.target) || hide());
-    document.addEventListener('keydown', event => { if (event.key === 'Escape') hide(); });
+    document.addEventListener('keydown', event => {
+      const link = box.querySelector('a'), inside = box.contains(document.activeElement);
+      if (event.key === 'Escape' || event.key === 'Tab' && inside) { // the box is left to where it was opened, and on from there
+        if (inside) shown.focus();
+        if (event.key === 'Escape') hide();
+        else if (event.shiftKey) event.preventDefault();
+      } else if (event.key === 'Tab' && !event.shiftKey && link && shown && document.activeElement === shown) {
+        link.focus();
+        event.preventDefault();
+      }
+    });
     addEventListener('resize', hide);
   });
 
@@ -158,36 +188,57 @@
     }
   });
 
-  // Exercises can be ticked.
+  // Exercises can be ticked, and chapters that were read to their end are; the sidebar shows both.
   ready(() => {
-    const done = kept('done', {});
-    for (const title of document.querySelectorAll('section[id^=try-it] p > strong:first-child')) {
+    const done = kept('done', {}), totals = kept('exercises', {}), read = new Set(kept('read', []));
+    const tell = () => {
+      for (const link of document.querySelectorAll('#quarto-sidebar a.sidebar-link')) {
+        const page = link.pathname.split('/').pop(), n = Object.keys(done).filter(exercise => exercise.startsWith(page + ': ')).length;
+        link.querySelector('.progress-made')?.remove();
+        if (!n && !read.has(page)) continue;
+        const shown = (read.has(page) ? ' ✓' : '') + (n ? ` ${n}/${Math.max(n, totals[page] || 0)}` : '');
+        link.append(element('span', {className: 'progress-made', textContent: shown}));
+        link.title = [read.has(page) && 'read to the end', n && `${n} of ${totals[page]} exercises done`].filter(Boolean).join(', ');
+      }
+    };
+    // an exercise begins with its name in bold letters; a section without such names is one exercise
+    const exercises = [...document.querySelectorAll('main section[id^=try-it]')].flatMap(section => {
+      const named = [...section.querySelectorAll(':scope > p > strong:first-child')].filter(title => !title.previousSibling && title.textContent !== 'Next');
+      return named.length ? named : [section.querySelector('h2')];
+    });
+    for (const title of exercises) {
       const exercise = name + ': ' + title.textContent;
-      if (!/^\d+\. /.test(title.textContent)) continue;
       const box = element('input', {type: 'checkbox', className: 'done', checked: exercise in done, ariaLabel: 'I have done exercise ' + title.textContent});
       box.addEventListener('change', () => {
         if (box.checked) done[exercise] = 1; else delete done[exercise];
         keep('done', done);
+        tell();
       });
-      title.before(box, ' ');
+      if (title.matches('h2')) title.prepend(box, ' '); else title.before(box, ' ');
     }
-  });
+    if (exercises.length) keep('exercises', {...totals, [name]: totals[name] = exercises.length});
+    const last = [...document.querySelectorAll('#quarto-sidebar a.sidebar-link')].findLast(link => link.textContent.trim().endsWith('•'));
+    if (last) last.closest('.sidebar-item').after(element('li', {className: 'legend', textContent: '• the path of 60 minutes'}));
+    tell();
 
-  // Chapters that were read to their end are ticked in the sidebar.
-  ready(() => {
-    const read = kept('read', []);
-    for (const link of document.querySelectorAll('#quarto-sidebar a.sidebar-link')) {
-      if (!read.includes(link.pathname.split('/').pop())) continue;
-      link.classList.add('was-read');
-      link.title = 'read to the end';
-    }
     const end = document.querySelector('.nav-page-next');
     if (!end || !/^\d/.test(document.querySelector('h1 .number')?.textContent || '')) return;
     new IntersectionObserver((entries, observer) => {
       if (!entries.some(entry => entry.isIntersecting)) return;
       observer.disconnect();
-      keep('read', [...new Set([...read, name])]);
+      keep('read', [...read.add(name)]);
     }).observe(end);
+  });
+
+  // In code, what a page claims is told apart: each assertion, to its last line.
+  ready(() => {
+    for (const code of document.querySelectorAll('main pre.sourceCode code')) {
+      let claims = false;
+      for (const line of code.querySelectorAll(':scope > span')) {
+        if (/^\S/.test(line.textContent)) claims = /^assert\b/.test(line.textContent) || claims && /^[)\]}]/.test(line.textContent);
+        line.classList.toggle('claim', claims);
+      }
+    }
   });
 
   // ---- a canvas: the model of chapter 06 answers as one draws; it is loaded at the first stroke ----

@@ -1,4 +1,4 @@
--- What every page of the site gets: meanings for names, numbers for chapters, links to them, a list of sections on phones.
+-- What every page of the site gets: numbers for chapters, links to them, a list of sections on phones.
 
 local utils = pandoc.utils
 local folder = quarto and quarto.project.directory or '.'
@@ -11,7 +11,6 @@ local function read(name)
 end
 
 local decode = (quarto or pandoc).json.decode
-local meanings = decode(read('names.json'))      -- name -> what it means; written by `make export`
 local public = {}                                -- the names that `from easing_fastai.core import *` brings
 for _, name in ipairs(decode(read('public.json'))) do public[name] = true end
 
@@ -19,18 +18,8 @@ local function escape(text)
   return (text:gsub('[&<>"]', {['&'] = '&amp;', ['<'] = '&lt;', ['>'] = '&gt;', ['"'] = '&quot;'}))
 end
 
--- `learn.fine_tune(1)` and `item_tfms=` are looked up as fine_tune and item_tfms.
-local function name_in(code)
-  local bare = code:gsub('%(.*$', ''):gsub('=.*$', '')
-  return bare:match('([%a_][%w_]*)$')
-end
-
--- The meaning itself is not in the page: site.js shows it, so searches, previews and readers' views stay free of it.
-local function explain(code)
-  local name = name_in(code.text)
-  if not (name and meanings[name]) then return nil end
-  return pandoc.RawInline('html', '<code class="known" data-name="' .. name .. '">' .. escape(code.text) .. '</code>')
-end
+-- The last name of what is called: `learn.fine_tune(1)` is fine_tune.
+local function name_in(code) return code:gsub('%(.*$', ''):match('([%a_][%w_]*)$') end
 
 -- nbdev links each name between backticks to a function of ours that has the same name. In the chapters that is
 -- right for the public names only: `freeze` is fastai's there.
@@ -40,7 +29,7 @@ local function unlink(link)
   local code = link.content[1]
   if #link.content ~= 1 or code.t ~= 'Code' or not link.target:find('#') or is_library_page() then return link, false end
   local ours = link.target:find('easing_fastai/', 1, true) or not link.target:find('^https?:')
-  if ours and not public[name_in(code.text) or ''] then return explain(code) or code, false end
+  if ours and not public[name_in(code.text) or ''] then return code, false end
   return link, false
 end
 
@@ -107,13 +96,23 @@ local function mark_guess(para)
   end
 end
 
--- The version stands in the package, beside the folder in which nbdev builds the site.
+-- Beside "Open in Colab" stands the notebook itself, for who works elsewhere; `make docs` copies it to the site.
+local function add_download(para)
+  local first = para.content[1]
+  if not (first and first.t == 'Link' and utils.stringify(first) == 'Open in Colab') then return nil end
+  local file = first.target:match('([^/]+%.ipynb)$')
+  if not file then return nil end
+  for i, inline in ipairs(para.content) do
+    if inline.t == 'Str' and inline.text == '·' then
+      para.content:insert(i, pandoc.RawInline('html', '· <a href="' .. to_root .. '/notebooks/' .. file .. '" download>Download</a> '))
+      return para
+    end
+  end
+end
+
+-- `finish_site` of easing_fastai/dev/site.py puts the version before it: Quarto may work in a copy, far from the package.
 local function made_of()
-  local file = io.open(folder .. '/../easing_fastai/__init__.py', 'r')
-  local version = file and file:read('a'):match('__version__ = "([^"]+)"')
-  if file then file:close() end
-  return pandoc.RawBlock('html', '<p class="made">' .. (version and 'easing_fastai ' .. version .. ', ' or '') ..
-    'page made on ' .. os.date('%d %B %Y'):gsub('^0', '') .. '</p>')
+  return pandoc.RawBlock('html', '<p class="made">page made on ' .. os.date('%d %B %Y'):gsub('^0', '') .. '</p>')
 end
 
 -- Badges are images on other hosts: on the site their words are enough, and nobody else is asked.
@@ -125,12 +124,12 @@ local skip = function(element) return element, false end
 
 function Pandoc(doc)
   if not FORMAT:match('html') then return nil end
-  doc.blocks = doc.blocks:walk {traverse = 'topdown', Header = skip, Link = unlink, Code = explain}
+  doc.blocks = doc.blocks:walk {traverse = 'topdown', Header = skip, Link = unlink}
   doc.blocks = doc.blocks:walk {traverse = 'topdown', Header = skip, Link = skip, Inlines = link_chapters}
   if quarto then quarto.doc.include_text('in-header', '<script src="' .. to_root .. '/site.js" defer></script>') end
   local list = sections(doc.blocks)
   if list then doc.blocks:insert(1, list) end
-  doc.blocks = doc.blocks:walk {Div = mark_proof, Para = mark_guess, Image = without_badge}
+  doc.blocks = doc.blocks:walk {Div = mark_proof, Para = function(para) return mark_guess(para) or add_download(para) end, Image = without_badge}
   if quarto then doc.blocks:insert(made_of()) end
   local number = here:match('^(%d%d%a?)_')
   if number and doc.meta.title then

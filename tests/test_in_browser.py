@@ -1,6 +1,9 @@
 "A model in the browser: the image is prepared there as in Python, the page in one file, and the canvas that answers."
+import hashlib
+import json
 import os
 import shutil
+import tarfile
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
@@ -187,6 +190,7 @@ def test_the_runtime_is_known_by_its_bytes(tmp_path, monkeypatch):
     for name in in_browser.RUNTIME:
         (source / name).write_text('another program')
     monkeypatch.setattr(in_browser, 'ADDRESS', source.as_uri() + '/')
+    monkeypatch.setattr(in_browser, 'PACKAGE', (source / 'package.tgz').as_uri())
     monkeypatch.setitem(os.environ, 'EASING_FASTAI_OFFLINE', '')
     with pytest.raises(AssetError, match='not the file that is expected'):
         in_browser.web_runtime()
@@ -195,6 +199,39 @@ def test_the_runtime_is_known_by_its_bytes(tmp_path, monkeypatch):
     shutil.copy(source / name, folder)
     with pytest.raises(AssetError, match='damaged'):
         in_browser.web_runtime()
+
+
+def test_the_runtime_comes_from_npm_where_the_mirror_is_blocked(tmp_path, monkeypatch):
+    from easing_fastai.assets.network import AssetError
+    from easing_fastai.serve import in_browser
+
+    contents = {name: name.encode() for name in in_browser.RUNTIME}
+    with tarfile.open(tmp_path / 'package.tgz', 'w:gz') as package:
+        for name, content in contents.items():
+            (tmp_path / name).write_bytes(content)
+            package.add(tmp_path / name, f'package/dist/{name}')
+    monkeypatch.setattr(in_browser, 'data_folder', lambda: tmp_path / 'data')
+    monkeypatch.setattr(in_browser, 'RUNTIME', {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()})
+    monkeypatch.setattr(in_browser, 'ADDRESS', (tmp_path / 'nowhere').as_uri() + '/')
+    monkeypatch.setattr(in_browser, 'PACKAGE', (tmp_path / 'package.tgz').as_uri())
+    monkeypatch.setitem(os.environ, 'EASING_FASTAI_OFFLINE', '')
+    folder = in_browser.web_runtime()
+    assert {name: (folder / name).read_bytes() for name in contents} == contents
+    shutil.rmtree(folder)
+    (tmp_path / 'package.tgz').unlink()
+    with pytest.raises(AssetError, match='nowhere'):
+        in_browser.web_runtime()
+
+
+CHECKS = [{'pixels': [light]*784, 'probabilities': {'dark': 0.25, 'light': 0.75}} for light in (255, 0)]
+
+
+def test_the_page_compares_itself_with_pytorch(tab, canvas_page):
+    model, address, _ = canvas_page
+    (model / 'checks.json').write_text(json.dumps(CHECKS))
+    (model / 'card.json').write_text('{"size": 28, "resize": "squish", "mean": [0, 0, 0], "std": [1, 1, 1], "labels": ["light", "dark"]}')
+    tab.goto(address)
+    assert tab.evaluate("(async () => (await import('./draw.mjs')).distances())()") == [0, 0.5]
 
 
 def test_what_readers_by_ear_are_told(tab, served):

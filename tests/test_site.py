@@ -1,7 +1,9 @@
 "The website as far as it can be tried without Quarto: nbdev's processing, Pandoc's parser, the filter of our own, every link."
 import ast
+import builtins
 import csv
 import json
+import keyword
 import re
 import shutil
 import subprocess
@@ -55,6 +57,39 @@ def test_every_notebook_becomes_a_page(proc, pages):
     for name, nb in pages.items():
         assert nb.cells[0].cell_type == 'raw' and yaml.safe_load(nb.cells[0].source.strip('-\n'))['title'], name
         assert not any('google.colab' in cell.source for cell in nb.cells), f'{name}: the installation in Colab is not for readers'
+
+
+def test_captions_stand_below_the_last_image(pages):
+    "Quarto gives the captions of a cell to what it displays, one after the other."
+    found = 0
+    for name, nb in pages.items():
+        for cell in nb.cells:
+            caption = re.search(r'^#\| fig-cap: (.+)$', cell.source, flags=re.M) if cell.cell_type == 'code' else None
+            shown = [output.data for output in cell.outputs if 'data' in output] if caption else []
+            if not shown:
+                continue
+            captions = yaml.safe_load(caption[1])
+            captions = captions if isinstance(captions, list) else [captions]
+            at = next(i for i, one in enumerate(captions) if one)
+            assert any(kind.startswith('image/') for kind in shown[at]), (name, captions)
+            assert not any(kind.startswith('image/') for data in shown[at + 1:] for kind in data), (name, captions)
+            found += len(captions) > 1
+    assert found >= 4
+
+
+def test_each_function_is_shown_once(pages):
+    "Where a chapter shows the source, nbdev's signature goes; the anchor stays."
+    taught = 0
+    for name, nb in pages.items():
+        code = [cell.source for cell in nb.cells if cell.cell_type == 'code']
+        for source in code:
+            if source.startswith('#| label: ') and '#| exports' in source:
+                label, function = re.search(r'label: (\w+)', source)[1], re.search(r'^(?:def|class) (\w+)', source, flags=re.M)[1]
+                assert label == function.lower() and not any(f'show_doc({function})' in other for other in code), (name, function)
+                taught += 1
+            elif '#| exports' in source:
+                raise AssertionError(f'{name}: {source[:60]}')
+    assert taught > 40
 
 
 def test_no_link_within_a_link(pages):
@@ -145,17 +180,6 @@ def filtered(text: str, to: str = 'html') -> str:
     return pandoc(text, '-f', 'markdown', '-t', to, '--wrap=none', '--lua-filter=site.lua', cwd=REPO / 'nbs')
 
 
-def test_known_names_are_marked_and_their_meaning_stays_out_of_the_page():
-    meaning = json.loads((REPO / 'nbs' / 'names.json').read_text(encoding='utf-8'))['item_tfms']
-    html = filtered('First `item_tfms`, then `item_tfms=Resize(28)`, and `learn.item_tfms(1)`.')
-    assert html.count('<code class="known" data-name="item_tfms">') == 3 and meaning not in html
-
-
-@pytest.mark.parametrize('text', ['`no_name_of_fastai`', '[`item_tfms`](02_dataloaders.ipynb)', '# `item_tfms`', '```\nitem_tfms\n```', 'item_tfms'])
-def test_nothing_else_is_marked(text):
-    assert 'class="known"' not in filtered(text)
-
-
 def test_other_formats_stay_as_they_are():
     assert filtered('`item_tfms` of chapter 05', 'commonmark').strip() == '`item_tfms` of chapter 05'
 
@@ -169,6 +193,12 @@ def test_automatic_links_lead_to_public_names_only():
 def test_chapters_are_linked_where_they_are_mentioned():
     html = filtered('In chapter 03, in chapters 04 and 05b (chapter 99) and on page 02b. In 05 epochs.')
     assert re.findall(r'href="\./(\w+)\.ipynb"', html) == ['03_learner', '04_head_and_backbone', '05b_plain_fine_tune', '02b_plain_dataloaders']
+
+
+def test_a_notebook_can_be_downloaded(pages):
+    html = filtered(as_quarto(pages['fine_tune.html']))
+    assert 'Open in Colab</a> · <a href="./notebooks/05_fine_tune.ipynb" download>Download</a> · <a' in html
+    assert html.count('>Download<') == 1 and 'Download<' not in filtered('[Open in Colab](https://example.org/05.html) · x')
 
 
 def test_the_list_of_public_names_is_the_one_of_core():
@@ -257,8 +287,8 @@ def shown(browser, pages, tmp_path):
     server = ThreadingHTTPServer(('127.0.0.1', 0), partial(quiet, directory=str(tmp_path)))
     Thread(target=server.serve_forever, daemon=True).start()
 
-    def show(name: str):
-        html = filtered(as_quarto(pages[name]))
+    def show(name: str): # of a page, or its HTML
+        html = filtered(as_quarto(pages[name])) if name in pages else name
         (tmp_path / 'page.html').write_text(THEME.replace('STYLE', style) + html, encoding='utf-8')
         tabs.append(browser.new_page(viewport={'width': 1400, 'height': 900}))
         tabs[-1].goto(f'http://127.0.0.1:{server.server_port}/page.html')
@@ -280,7 +310,7 @@ def test_meanings_by_mouse_and_keyboard(shown):
     assert box.is_visible() and first.get_attribute('aria-describedby') == 'meaning'
     page.keyboard.press('Escape')
     assert not box.is_visible()
-    first.focus()
+    page.locator('p .known[tabindex]').first.focus()
     assert box.is_visible()
     for width in (620, 1024, 1400):
         page.set_viewport_size({'width': width, 'height': 900})
@@ -289,10 +319,101 @@ def test_meanings_by_mouse_and_keyboard(shown):
         assert page.evaluate('document.documentElement.scrollWidth') == width
 
 
-def test_names_in_cells_of_code_have_meanings_too(shown):
+def test_meanings_by_touch(browser, shown):
+    tab = shown('dataloaders.html')
+    context = browser.new_context(viewport={'width': 390, 'height': 800}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(tab.url)
+    page.locator('pre .known', has_text='ImageDataLoaders').first.tap()
+    assert 'DataLoaders for images' in page.locator('#meaning').inner_text()
+    page.locator('h1').tap()
+    assert not page.locator('#meaning').is_visible()
+    context.close()
+
+
+def test_a_meaning_leads_to_the_glossary(shown):
     page = shown('dataloaders.html')
-    page.locator('pre .known[data-name=ImageDataLoaders]').first.hover()
-    assert 'ImageDataLoaders' in page.locator('#meaning').inner_text()
+    box, name = page.locator('#meaning'), page.locator('main .known[tabindex]', has_text='item_tfms').first
+    name.focus()
+    page.keyboard.press('Tab')
+    assert box.is_visible() and page.evaluate('document.activeElement.href').endswith('/glossary.html#item_tfms')
+    page.keyboard.press('Shift+Tab')
+    assert page.evaluate('document.activeElement.textContent') == 'item_tfms'
+    page.keyboard.press('Tab')
+    page.keyboard.press('Tab')
+    assert page.evaluate("!document.querySelector('#meaning').contains(document.activeElement)"), 'and on to the next name'
+    name.focus()
+    page.keyboard.press('Tab')
+    page.keyboard.press('Escape')
+    assert not box.is_visible() and page.evaluate('document.activeElement.textContent') == 'item_tfms'
+
+
+def test_links_from_meanings_lead_to_terms(pages):
+    names = json.loads((REPO / 'nbs' / 'names.json').read_text(encoding='utf-8'))
+    linked = [name for name, about in names.items() if about.get('glossary')]
+    anchors = re.findall(r'<span id="([^"]+)" class="term">', filtered(as_quarto(pages['glossary.html'])))
+    assert len(linked) > 60 and set(linked) <= set(anchors), 'run `make export`'
+
+
+# What shows no meaning, since it is something else than fastai's; and what does, between « and ».
+NOT_FASTAI = """`b` and `a` of a tenth, `def f(x)`, `parent`, `.item()`, `torch.load`, `random.shuffle`, `time.sleep`, `accelerate config`,
+`easing-fastai train`, `1.2.bias`, `image.show`, `wait`, `'NoneType' object is not iterable`, [`item_tfms`](02_dataloaders.ipynb)
+
+```python
+class Few: pass
+for group, axes in zip(files, path.parent.values()): dict(width=3, files=files)
+x = batch.to(device).detach().flatten(); rows.append(type(x))
+text.replace('dls', "learn.fit") # dls
+plt.figure(layout='constrained'); time.sleep(seconds=1); copy(children)
+def freeze(self): pass
+%time dls
+```
+"""
+FASTAI = """`«item_tfms»`, `«item_tfms»=«Resize»(28)`, `«freeze»` and `«learn».«item_tfms»(1)`, `«metrics»=«accuracy»`, `«learn».«recorder».values`
+
+```python
+«learn».«fit_one_cycle»(1, f(seed=1), «cbs»=[x]); «learn».«freeze»() # dls
+«vision_learner»(«dls», «arch», «metrics»=[«accuracy», metrics], f"{dls}")
+```
+"""
+
+
+def test_names_are_fastais_only_in_its_company(shown):
+    page = shown(filtered(NOT_FASTAI) + filtered('`dls`'))
+    assert page.locator('main .known').all_inner_texts() == ['dls']
+    page = shown(filtered(re.sub('[«»]', '', FASTAI)))
+    page.evaluate("document.querySelectorAll('.known').forEach(name => name.textContent = `«${name.textContent}»`)")
+    assert page.locator('main code').all_inner_texts() == re.findall(r'`([^`\n]+)`', FASTAI) + [re.search('python\n(.*)```', FASTAI, flags=re.S)[1].rstrip()]
+
+
+# Short names may mean many things. Those of the chapters were looked at, each where it stands.
+SHORT = {'Adam', 'AdamW', 'CUDA', 'Flip', 'F', 'L', 'MPS', 'ReLU', 'URLs', 'arch', 'args', 'ax', 'base_lr', 'bs', 'cbs', 'cmap', 'cpu',
+         'ctx', 'dim', 'div', 'dl', 'dls', 'ds', 'dtype', 'eps', 'get_x', 'get_y', 'grad', 'kwargs', 'learn', 'lr', 'lrs', 'ls', 'max_n',
+         'MixUp', 'mom', 'moms', 'n_in', 'n_out', 'nn', 'nrows', 'opt', 'pct', 'pkl', 'pred', 'sharex', 'sharey', 'tfm', 'tls', 'tta',
+         'fns', 'uint8', 'valid', 'vmax', 'vmin', 'vocab', 'wd', 'alpha'}
+OWNERS = r'\b(learn|dls|interp|[A-Z]\w*)\.$'
+FOUND = """() => [...document.querySelectorAll('main .known')].map(name => {
+    const range = document.createRange(), code = name.closest('code');
+    range.selectNodeContents(code);
+    range.setEndBefore(name);
+    return [name.textContent, range.toString(), code.textContent.slice(range.toString().length + name.textContent.length)];
+})"""
+
+
+def test_meanings_in_all_chapters(shown, pages):
+    known = json.loads((REPO / 'nbs' / 'names.json').read_text(encoding='utf-8'))
+    chapters = [name for name, nb in pages.items() if '/' not in name and name not in ('glossary.html', 'where_next.html')]
+    wrong, n_found = [], 0
+    for chapter in chapters:
+        for name, before, after in shown(chapter).evaluate(FOUND):
+            n_found += 1
+            short = len(name) <= 5 and known[name]['is'] == 'name' and name not in SHORT
+            alone = before == '' and after in ('', '()') or re.match(r'\(.*\)$', after) and before == ''
+            company = re.search(OWNERS, before) or re.match(r'\s*=[^=]', after) and ('(' in before or before == '') \
+                or known[name]['is'] == 'function' and not before.endswith('.') or known[name]['is'] == 'method' and alone
+            if short or keyword.iskeyword(name) or name in dir(builtins) or known[name]['is'] != 'name' and not company:
+                wrong.append((chapter, before[-20:] + f'«{name}»' + after[:20]))
+    assert len(chapters) >= 22 and n_found > 3000 and not wrong
 
 
 def test_the_cheat_sheet_is_one_sheet(shown):
@@ -300,6 +421,57 @@ def test_the_cheat_sheet_is_one_sheet(shown):
     for paper in ('A4', 'Letter'):
         printed = page.pdf(format=paper, margin=dict.fromkeys(('top', 'right', 'bottom', 'left'), '12mm'))
         assert len(re.findall(rb'/Type\s*/Page\b', printed)) == 1, paper
+    page.emulate_media(media='print')
+    page.set_viewport_size({'width': 703, 'height': 1032})  # A4 less its margins
+    bottoms = "[...document.querySelectorAll('main p, main td')].map(e => e.getBoundingClientRect().bottom)"
+    assert 0.85*1032 < max(page.evaluate(bottoms)) < 1032, 'and fills it'
+
+
+def test_on_paper_there_is_nothing_to_click(shown):
+    page = shown('fine_tune.html')
+    for theme in ('light', 'dark'):
+        page.evaluate("dark => document.body.classList.toggle('quarto-dark', dark)", theme == 'dark')
+        page.add_style_tag(content='.quarto-dark { background: #111; color: #eee }')
+        page.emulate_media(media='print')
+        assert not page.locator('main :is(button, input):visible').count() and page.locator('.covered').first.is_visible()
+        assert page.evaluate("getComputedStyle(document.querySelector('main p')).color") == 'rgb(0, 0, 0)'
+        page.emulate_media(media='screen')
+
+
+def test_the_slider_moves_through_the_batches(shown):
+    page = shown('fine_tune.html')
+    slider, table = page.locator('.batch-slider input'), page.locator('.batch-slider table')
+    page.evaluate("document.querySelectorAll('.covered').forEach(part => part.classList.remove('covered'))")
+    first = table.inner_text()
+    assert 'frozen' in first and 'momentum' in first
+    slider.focus()
+    page.keyboard.press('End')
+    assert table.inner_text() != first and 'frozen' not in table.inner_text()
+
+
+EXERCISES = """<nav id="quarto-sidebar"><ul><li class="sidebar-item"><a class="sidebar-link" href="page.html">05 A chapter •</a></li></ul></nav>
+<section id="try-it-yourself"><h2>Try it yourself</h2><p><strong>1. One.</strong> Do it.</p><p><strong>Two.</strong> And this.</p>
+<p>A <strong>word</strong>.</p><details><p><strong>No.</strong></p></details><p><strong>Next</strong>: 06</p></section>
+<section id="try-it-on-something-new"><h2>Try it on something new</h2><p>All of it.</p></section><code>dls</code>"""
+
+
+def test_exercises_are_ticked_and_counted(shown):
+    page = shown(EXERCISES)
+    boxes, progress = page.locator('input.done'), page.locator('.progress-made')
+    assert boxes.count() == 3 and not progress.count()
+    boxes.nth(1).check()
+    page.get_by_label('Try it on something new').check()
+    assert progress.inner_text().strip() == '2/3'
+    page.reload()
+    assert progress.inner_text().strip() == '2/3' and boxes.nth(1).is_checked() and not boxes.nth(0).is_checked()
+    page.get_by_label('Try it on something new').uncheck()
+    boxes.nth(1).uncheck()
+    assert not progress.count() and page.locator('.legend').inner_text() == '• the path of 60 minutes'
+
+
+def test_claims_in_code_are_marked(shown):
+    page = shown(filtered('```python\nx = 1\nassert all([\n    x,\n])\nassertion = 2\nfor a in x:\n    assert a\n```\n\n`dls`'))
+    assert page.locator('.claim').all_inner_texts() == ['assert all([', '    x,', '])']
 
 
 def test_the_home_page_begins_with_a_large_line(shown):
@@ -332,6 +504,10 @@ def test_without_scripts_everything_is_there(browser, pages, tmp_path):
     page.goto((tmp_path / 'page.html').as_uri())
     outputs = page.locator('.cell pre')
     assert page.locator('.guess').count() >= 3 and all(outputs.nth(i).is_visible() for i in range(outputs.count()))
+    (tmp_path / 'page.html').write_text(THEME.replace('STYLE', style) + filtered(as_quarto(pages['index.html'])), encoding='utf-8')
+    page.goto((tmp_path / 'page.html').as_uri())
+    layers = page.locator('.unfolds details')
+    assert page.locator('.begin a').is_visible() and all(layers.nth(i).is_visible() and layers.nth(i).get_attribute('open') is not None for i in range(3))
     context.close()
 
 
