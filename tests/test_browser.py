@@ -311,3 +311,46 @@ def test_a_box_that_a_script_fills_has_words_without_it(browser, template):
     page = in_jupyterlab(browser, html.replace('<script>', '<script type="text/plain">'))
     assert 'trust the notebook' in page.locator('.jp-RenderedHTMLCommon').inner_text()
     page.context.close()
+
+
+@pytest.fixture(scope='module')
+def report(tmp_path_factory) -> Path:
+    "What `easing-fastai train` writes about a model that is often wrong, images with long names among them."
+    import numpy as np
+    import pandas as pd
+
+    from easing_fastai.images.check import check_images
+    from easing_fastai.train import report
+    from easing_fastai.train.model import ModelCard
+
+    out, labels, rng, rows = tmp_path_factory.mktemp('report'), ['ants', 'b' * 60], np.random.default_rng(0), []
+    for label in labels:
+        (out / 'photos' / label).mkdir(parents=True)
+        for i in range(8):
+            name = f'{label}/{"IMG_20261130_1405"*(1 + i)}.jpg'
+            Image.fromarray(rng.integers(0, 255, (60, 90, 3), dtype='uint8')).save(out / 'photos' / name)
+            rows.append((name, label, i >= 4))
+    files = pd.DataFrame(rows, columns=['file', 'label', 'is_valid'])
+    valid, probabilities = files[files.is_valid], rng.dirichlet([1, 1], 8)
+    truth, predicted = np.array([labels.index(label) for label in valid.label]), probabilities.argmax(axis=1)
+    ranked = report.ranked_predictions(valid.file.tolist(), probabilities, truth, labels)
+    assert ranked.wrong.sum() > 2
+    card = ModelCard('resnet18', labels, 128, float((truth == predicted).mean()), 8, 8, 5, 42, 'folders', '0' * 64)
+    table = pd.DataFrame([{'trained': 'head', 'train_loss': 0.5, 'valid_loss': 0.4, 'accuracy': 0.9}] * 3)
+    figures = map(report.as_png, (report.plot_confusion(truth, predicted, labels), report.plot_results(out / 'photos', ranked)))
+    html = report.report_page(card, Path('/home/me') / ('model' * 20), table, check_images(out / 'photos'), ['a note'],
+                              *figures, ranked, report.rivals(out / 'photos', files))
+    (out / 'index.html').write_text(html, encoding='utf-8')
+    return out
+
+
+def test_the_report_on_a_phone_by_day_and_by_night(browser, report):
+    with opened(browser, report, 'index', width=360) as page:
+        assert page.evaluate(WIDER) == [] and page.evaluate('document.documentElement.scrollWidth') == 360
+        assert min(page.locator('td').evaluate_all('all => all.map(cell => cell.clientWidth)')) >= 70, 'no letter per line'
+        page.add_script_tag(content=(files('axe_playwright_python') / 'axe.min.js').read_text(encoding='utf-8'))
+        found = page.evaluate("axe.run({resultTypes: ['violations']})")['violations']
+        page.emulate_media(color_scheme='dark')
+        assert middle_brightness(page.screenshot()) < 50, 'dark is not dark'
+        found += page.evaluate("axe.run({resultTypes: ['violations']})")['violations']
+        assert [(v['id'], node['html'][:150], node['failureSummary'][:200]) for v in found for node in v['nodes']][:1] == []
