@@ -2,11 +2,14 @@
 #   make run                   run the chapters, get pages to read
 #   make test VENV=../env      use (or make) the environment there
 #   make test TORCH_INDEX=https://download.pytorch.org/whl/cpu    torch without CUDA
+#   make run LOCKED=1          with the versions in constraints.txt, where the newest do not work
 
 VENV ?= .venv
 TORCH_INDEX ?=
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.easing_fastai
+STATE := $(CURDIR)$(if $(LOCKED), locked)
+PIP := $(BIN)/python -m pip install -q $(if $(LOCKED),-c constraints.txt)
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-all test-real faults prove lab docs quarto look export outputs readme pictures backbone
@@ -31,7 +34,7 @@ help:
 # ---- the environment: made on first use, again when what it needs changes ----
 
 # An environment may be shared by several clones. It belongs to the one that installed into it last.
-ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
+ifneq ($(shell cat $(STAMP) 2>/dev/null),$(STATE))
 $(shell rm -f $(STAMP))
 endif
 
@@ -40,13 +43,13 @@ FITS := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2
 PYTHON ?= $(shell for p in python3.12 python3.13 python3.14 python3.11 python3 python; do \
             $$p -c "$(FITS)" >/dev/null 2>&1 && { echo $$p; break; }; done)
 
-$(STAMP): settings.ini setup.py pyproject.toml
+$(STAMP): settings.ini setup.py pyproject.toml $(if $(LOCKED),constraints.txt)
 	@test -n "$(PYTHON)" -o -x $(BIN)/python || { echo "No Python from 3.11 to 3.14 with venv was found. Install one, or say which: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@test -x $(BIN)/python || { echo "Making an environment in $(VENV) with $(PYTHON)"; $(PYTHON) -m venv $(VENV); }
-	@test -z "$(TORCH_INDEX)" || { echo "Installing torch and torchvision from $(TORCH_INDEX)"; $(BIN)/python -m pip install -q torch torchvision --index-url $(TORCH_INDEX); }
+	@test -z "$(TORCH_INDEX)" || { echo "Installing torch and torchvision from $(TORCH_INDEX)"; $(PIP) torch torchvision --index-url $(TORCH_INDEX); }
 	@echo "Installing easing_fastai and what it needs (PyTorch is large: this takes a few minutes the first time)"
-	@$(BIN)/python -m pip install -q -e ".[dev]"
-	@echo "$(CURDIR)" > $(STAMP)
+	@$(PIP) -e ".[dev]"
+	@echo "$(STATE)" > $(STAMP)
 
 # ---- for everybody ----
 

@@ -328,9 +328,9 @@ def train_on_folder(
 def images_of(
     path: Path # a file, or a folder
 ) -> list[Path]: # in alphabetical order
-    "The images of a folder and the folders in it; a file is itself."
-    from fastai.data.transforms import get_image_files
-    return sorted(get_image_files(path)) if path.is_dir() else [path]
+    "The images of a folder and the folders in it, those that `check` finds there; a file is itself."
+    from easing_fastai.images.contents import look_into
+    return [path/name for name in look_into(path).images] if path.is_dir() else [path]
 
 def print_predictions(
     found: dict[Path, dict], # file -> label -> probability, the most probable first

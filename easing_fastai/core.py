@@ -8,6 +8,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/core.html.md"""
 __all__ = []
 
 # %% ../nbs/api/90_core.ipynb #cell-003
+from textwrap import dedent as _dedent
 from .plain.dataloaders import plain_dataloaders
 from .plain.fine_tune import plain_fine_tune
 from .plain.learner import plain_fit_one_cycle, plain_lr_find, plain_one_cycle
@@ -48,28 +49,64 @@ __all__ = [
 ]
 
 # %% ../nbs/api/90_core.ipynb #cell-h02
-_helpful(unpack, """
-unpack(learn.fine_tune, 1)                  # a call: the function, then its arguments
-with unpack() as tree: learn.fine_tune(1)   # a block; unpack(depth=3, plumbing=True) for more of it
-tree                                        # shows it; tree.find('Learner.fit'), tree.show(depth=4)
-""")
-_helpful(decode, """
-decode('item_tfms')      # a name
-decode(vision_learner)   # the parameters of a function
-""")
-_helpful(anatomy, """
-anatomy(learn)           # a table
-anatomy(learn).plot()    # a figure
-""")
-_helpful(prove_equal, """
-prove_equal(learn.model, model)                          # to the last bit
-prove_equal(losses, plain_losses, 'losses', tolerance=1e-6)
-""")
-_helpful(check_images, """
-check = check_images('my_photos')
-check.ok, check.problems
-""")
-_helpful(diagnose, """
-diagnose()                          # after an error, in the next cell
-with diagnose(): learn.fine_tune(1) # shown below the error, if there is one
-""")
+for _function, _example in {
+    unpack: """
+        unpack(learn.fine_tune, 1)                  # a call: the function, then its arguments
+        with unpack() as tree: learn.fine_tune(1)   # a block; unpack(depth=3, plumbing=True) for more of it
+        tree                                        # shows it; tree.find('Learner.fit'), tree.show(depth=4)""",
+    decode: """
+        decode('item_tfms')      # a name
+        decode(vision_learner)   # the parameters of a function""",
+    anatomy: """
+        anatomy(learn)           # a table
+        anatomy(learn).plot()    # a figure""",
+    RecordRates: """
+        learn = vision_learner(dls, backbone(), metrics=accuracy, cbs=RecordRates())
+        learn.fine_tune(1)
+        learn.record_rates.table()""",
+    check_environment: 'check_environment()',
+    best_device: "dls = ImageDataLoaders.from_folder(path, valid='valid', device=best_device())",
+    mnist_sample: 'path = mnist_sample()',
+    photo_sample: "dls = ImageDataLoaders.from_folder(photo_sample(), valid='val', item_tfms=Resize(128))",
+    show_tree: 'show_tree(mnist_sample())',
+    peek_labels: 'peek_labels(mnist_sample())',
+    backbone: """
+        learn = vision_learner(dls, backbone(), metrics=accuracy)
+        arch  = backbone('my_photos')   # looks at your images first""",
+    digits_resnet18: 'learn = vision_learner(dls, digits_resnet18, metrics=accuracy)',
+    check_images: """
+        check = check_images('my_photos')
+        check.ok, check.problems""",
+    load_model: "load_model('easing-fastai-model').predict('image.jpg')",
+}.items(): _helpful(_function, _dedent(_example))
+
+# %% ../nbs/api/90_core.ipynb #cell-h02b
+for _function, _example in {
+    plain_dataloaders: 'train, valid, vocab = plain_dataloaders(mnist_sample())',
+    plain_one_cycle: 'rates_and_momentum = plain_one_cycle(n_epochs=1, n_batches=len(train), lr_max=1e-2)',
+    plain_fit_one_cycle: """
+        training = plain_fit_one_cycle(model, train, valid, 1, 1e-2)
+        training.losses, training.table""",
+    plain_lr_find: 'suggestion, rates, losses = plain_lr_find(model, train)',
+    plain_vision_model: 'model = plain_vision_model(digits_resnet18, len(vocab))',
+    plain_fine_tune: 'training = plain_fine_tune(model, train, valid, 1)',
+    plain_predict: "plain_predict(model, 'image.png', vocab).label",
+    prove_equal: """
+        prove_equal(learn.model, model)                          # to the last bit
+        prove_equal(losses, plain_losses, 'losses', tolerance=1e-6)""",
+    NotEqual: """
+        try: prove_equal([1, 2], [1, 3])
+        except NotEqual as error: print(error.where)""",
+    diagnose: """
+        diagnose()                          # after an error, in the next cell
+        with diagnose(): learn.fine_tune(1) # shown below the error, if there is one""",
+    expect_error: """
+        with expect_error(ZeroDivisionError) as caught: 1/0
+        caught.error""",
+    in_memory: 'learn = vision_learner(in_memory(dls), backbone(), metrics=accuracy)',
+    FusedAdam: 'learn = vision_learner(dls, backbone(), metrics=accuracy, opt_func=FusedAdam)',
+    fewer_calls: 'with fewer_calls(learn): learn.fine_tune(1)',
+    alone: """
+        if rank_distrib() == 0:
+            with alone(): learn.validate()""",
+}.items(): _helpful(_function, _dedent(_example))

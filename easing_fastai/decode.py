@@ -333,7 +333,7 @@ def help_text(
     comments = comments_of(function.__init__ if isinstance(function, type) else function)
     back, width = comments.pop('return', ''), max(map(len, comments), default=0)
     parameters = [f'    {name:{width}}  {" ".join(comment.split())}' for name, comment in comments.items() if comment]
-    parts = [inspect.cleandoc(function.__doc__ or ''), '\n'.join(['Parameters', *parameters]),
+    parts = [inspect.cleandoc(function.__doc__ or ''), '\n'.join(['Parameters', *parameters]) if parameters else '',
              f'Returns: {back}' if back else '', '\n    '.join(['Example', *example.strip().splitlines()])]
     return '\n\n'.join(filter(None, parts))
 

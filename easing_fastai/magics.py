@@ -6,10 +6,11 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/magics.html.md"""
 
 # %% auto #0
 __all__ = ['MAGICS', 'PALE', 'FAINT', 'compiled', 'magic_unpack', 'evaluated', 'magic_decode', 'magic_anatomy', 'hint',
-           'give_hints', 'magic_diagnose', 'complete', 'readable_training_table', 'add_magics']
+           'give_hints', 'magic_diagnose', 'complete', 'add_completion', 'readable_training_table', 'add_magics']
 
 # %% ../nbs/api/92_magics.ipynb #cell-003
 import ast, sys
+from types import SimpleNamespace
 
 # %% ../nbs/api/92_magics.ipynb #cell-004
 from IPython import get_ipython
@@ -136,14 +137,35 @@ MAGICS = {'%%unpack': magic_unpack, '%decode': magic_decode, '%diagnose': magic_
 
 def complete(
     shell: InteractiveShell, # that asks
-    event                    # its .line is what was typed
-) -> list[str]: # what may follow; if it is empty, IPython completes as always
-    "Options of a magic, and names of fastai for `%decode`."
-    command, _, typed = event.line.partition(' ')
-    word = typed.split(' ')[-1]
-    if word.startswith('-'): return [option for action in MAGICS[command].parser._actions
-                                     for option in action.option_strings if option.startswith(word)]
-    return [name for name in dictionary().names if name.startswith(word)] if command == '%decode' else []
+    event                    # its .line is what was typed, up to the cursor
+) -> list[str]: # what may follow
+    "Options of a magic, names of fastai for `%decode`, names of the notebook for the others."
+    command, *words = event.line.split(' ')
+    if command not in MAGICS or not words or '.' in words[-1]: return []
+    if words[-1].startswith('-'):
+        names = [option for action in MAGICS[command].parser._actions for option in action.option_strings]
+    elif command == '%decode' and not {'-p', '--parameters'} & set(words): names = dictionary().names
+    else: names = [name for name in shell.user_ns if not name.startswith('_')] if command != '%%unpack' else []
+    return [name for name in names if name.startswith(words[-1])]
+
+# %% ../nbs/api/92_magics.ipynb #cell-030a
+def add_completion(
+    shell: InteractiveShell # of the notebook
+):
+    "Makes the Tab key know the magics, once."
+    try: from IPython.core.completer import SimpleCompletion, context_matcher
+    except ImportError: # before 8.6
+        for command in MAGICS: shell.set_hook('complete_command', complete, str_key=command)
+        return
+    @context_matcher()
+    def easing_fastai_matcher(context):
+        line = context.line_with_cursor[:context.cursor_position]
+        found = complete(shell, SimpleNamespace(line=line))
+        return {'completions': [SimpleCompletion(name) for name in sorted(found)], 'suppress': bool(found),
+                'matched_fragment': line.split(' ')[-1], 'ordered': True}
+    matchers = shell.Completer.custom_matchers
+    matchers[:] = [matcher for matcher in matchers if matcher.__name__ != easing_fastai_matcher.__name__]
+    matchers.append(easing_fastai_matcher)
 
 # %% ../nbs/api/92_magics.ipynb #cell-032
 PALE, FAINT = '#f8f9fa', 'rgba(128, 128, 128, .15)'
@@ -163,5 +185,5 @@ def add_magics(
     for command, function in MAGICS.items():
         name = command.strip('%')
         shell.register_magic_function(function, 'cell' if command.startswith('%%') else 'line', name)
-        shell.set_hook('complete_command', complete, str_key=command)
+    add_completion(shell)
     readable_training_table()

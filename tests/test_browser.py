@@ -229,3 +229,128 @@ def test_contents_stand_beside_the_text_or_closed_above_it(tiny):
     contents.wait_for(state='hidden')
     tiny.locator('.contents summary').click()
     assert contents.is_visible()
+
+
+# ---- what shows itself, in other people's pages ----
+
+# JupyterLab's own rules for HTML in the output of a cell
+JUPYTERLAB = """
+.jp-RenderedHTMLCommon ul:not(.list-inline) { padding-left: 2em }
+.jp-RenderedHTMLCommon ul { list-style: disc; margin-bottom: 1em }
+.jp-RenderedHTMLCommon ul ul { list-style: square }
+.jp-RenderedHTMLCommon ul ul ul { list-style: circle }
+.jp-ThemedContainer .jp-RenderedHTMLCommon code { background-color: white; color: black; padding: 0; line-height: 1.3 }
+.jp-ThemedContainer .jp-RenderedHTMLCommon :not(pre) > code { background-color: lightgrey; padding: 1px 5px }
+"""
+# What is left where a notebook is not trusted
+UNTRUSTED = """() => {
+    document.querySelectorAll('.jp-RenderedHTMLCommon :is(style, script)').forEach(e => e.remove());
+    for (const e of document.querySelectorAll('.jp-RenderedHTMLCommon *'))
+        for (const {name} of [...e.attributes]) if (/^(on|aria|role)/.test(name)) e.removeAttribute(name);
+}"""
+
+
+def in_jupyterlab(browser, html: str):
+    "A page with the output of a cell."
+    page = browser.new_context(viewport={'width': 1000, 'height': 800}, offline=True).new_page()
+    page.set_content(f'<style>{JUPYTERLAB}</style><body class="jp-ThemedContainer"><div class="jp-RenderedHTMLCommon">{html}</div>')
+    return page
+
+
+@pytest.fixture(scope='module')
+def tree() -> str:
+    "A tree of three levels, with sources."
+    from fastai.learner import Learner
+
+    from easing_fastai.unpack.trace import Call
+    from easing_fastai.unpack.view import Summary, expand, summarise
+
+    call = Call('step', Learner.one_batch.__code__, calls=1, seconds=1.0)
+    for method in (Learner._do_epoch, Learner.fit, Learner.fit):
+        call = Call(method.__qualname__.replace('_do', 'do'), method.__code__, {'n': ['1']}, 'What it does', calls=1, seconds=1.0, children=[call])
+    line = summarise(call, 1.0, plumbing=True)
+    expand(line, 9)
+    return Summary(line, 'fit: 1 s')._repr_html_()
+
+
+def test_the_tree_in_jupyterlab(browser, tree):
+    page = in_jupyterlab(browser, tree)
+    page.add_script_tag(content=(files('axe_playwright_python') / 'axe.min.js').read_text(encoding='utf-8'))
+    style = "all => all.map(e => [getComputedStyle(e).listStyleType, getComputedStyle(e).marginBottom])"
+    assert page.locator('.unpack ul').evaluate_all(style) == 4 * [['none', '0px']]
+    style = 'all => all.map(e => [getComputedStyle(e).backgroundColor, getComputedStyle(e).paddingLeft])'
+    assert page.locator('.unpack code').evaluate_all(style) == 4 * [['rgba(0, 0, 0, 0)', '0px']]
+    assert page.locator('.unpack button:visible').count() == 2
+    tops = "all => all.map(a => a.getBoundingClientRect().top - a.closest('li').getBoundingClientRect().top)"
+    assert page.locator('.unpack a').evaluate_all(tops) == 4 * [0]
+    found = page.evaluate("axe.run('.unpack', {resultTypes: ['violations']})")['violations']
+    assert [(v['id'], v['nodes'][0]['html'][:200]) for v in found] == []
+    page.context.close()
+
+
+def test_the_tree_without_style_and_script(browser, tree):
+    page = in_jupyterlab(browser, tree)
+    page.evaluate(UNTRUSTED)
+    at = "all => all.map(a => a.getBoundingClientRect().top - a.closest('li').getBoundingClientRect().top)"
+    assert max(page.locator('.unpack a').evaluate_all(at)) < 8 and page.locator('.unpack button:visible').count() == 0
+    lines = [line.strip() for line in page.locator('.unpack').inner_text().splitlines() if line.strip() not in ('', '</>')]
+    assert lines[:2] == ['fit: 1 s', 'Learner.fit(n=1) · 1 s · 100 % · What it does'] and len(lines) == 5
+    page.context.close()
+
+
+@pytest.mark.parametrize('template', ['slider.html', 'canvas.html'])
+def test_a_box_that_a_script_fills_has_words_without_it(browser, template):
+    from easing_fastai.base.show import page_of
+
+    row = {'rates': [0.1], 'momentum': 0.9, 'loss': 1.0, 'frozen': 0}
+    html = page_of(template, groups=['all'], rows=[row, row])
+    page = in_jupyterlab(browser, html)
+    page.locator('input').first.wait_for()
+    assert 'scripts' not in page.locator('.jp-RenderedHTMLCommon').inner_text()
+    page.context.close()
+    page = in_jupyterlab(browser, html.replace('<script>', '<script type="text/plain">'))
+    assert 'trust the notebook' in page.locator('.jp-RenderedHTMLCommon').inner_text()
+    page.context.close()
+
+
+@pytest.fixture(scope='module')
+def report(tmp_path_factory) -> Path:
+    "What `easing-fastai train` writes about a model that is often wrong, images with long names among them."
+    import numpy as np
+    import pandas as pd
+
+    from easing_fastai.images.check import check_images
+    from easing_fastai.train import report
+    from easing_fastai.train.model import ModelCard
+
+    out, labels, rng, rows = tmp_path_factory.mktemp('report'), ['ants', 'b' * 60], np.random.default_rng(0), []
+    for label in labels:
+        (out / 'photos' / label).mkdir(parents=True)
+        for i in range(8):
+            name = f'{label}/{"IMG_20261130_1405"*(1 + i)}.jpg'
+            Image.fromarray(rng.integers(0, 255, (60, 90, 3), dtype='uint8')).save(out / 'photos' / name)
+            rows.append((name, label, i >= 4))
+    files = pd.DataFrame(rows, columns=['file', 'label', 'is_valid'])
+    valid, probabilities = files[files.is_valid], rng.dirichlet([1, 1], 8)
+    truth, predicted = np.array([labels.index(label) for label in valid.label]), probabilities.argmax(axis=1)
+    ranked = report.ranked_predictions(valid.file.tolist(), probabilities, truth, labels)
+    assert ranked.wrong.sum() > 2
+    card = ModelCard('resnet18', labels, 128, float((truth == predicted).mean()), 8, 8, 5, 42, 'folders', '0' * 64)
+    table = pd.DataFrame([{'trained': 'head', 'train_loss': 0.5, 'valid_loss': 0.4, 'accuracy': 0.9}] * 3)
+    figures = map(report.as_png, (report.plot_confusion(truth, predicted, labels), report.plot_results(out / 'photos', ranked)))
+    html = report.report_page(card, Path('/home/me') / ('model' * 20), table, check_images(out / 'photos'), ['a note'],
+                              *figures, ranked, report.rivals(out / 'photos', files))
+    (out / 'index.html').write_text(html, encoding='utf-8')
+    return out
+
+
+def test_the_report_on_a_phone_by_day_and_by_night(browser, report):
+    with opened(browser, report, 'index', width=360) as page:
+        assert page.evaluate(WIDER) == [] and page.evaluate('document.documentElement.scrollWidth') == 360
+        assert min(page.locator('td').evaluate_all('all => all.map(cell => cell.clientWidth)')) >= 70, 'no letter per line'
+        page.add_script_tag(content=(files('axe_playwright_python') / 'axe.min.js').read_text(encoding='utf-8'))
+        found = page.evaluate("axe.run({resultTypes: ['violations']})")['violations']
+        page.emulate_media(color_scheme='dark')
+        assert middle_brightness(page.screenshot()) < 50, 'dark is not dark'
+        found += page.evaluate("axe.run({resultTypes: ['violations']})")['violations']
+        assert [(v['id'], node['html'][:150], node['failureSummary'][:200]) for v in found for node in v['nodes']][:1] == []

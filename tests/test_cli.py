@@ -355,3 +355,18 @@ def test_bench_with_an_image_that_cannot_be_read(tmp_path, digits, monkeypatch):
     code, output = command('bench', '--out', tmp_path / 'bench.png')
     assert code == 1 and 'could not be written' not in output and list(tmp_path.iterdir()) == []
     assert 'The training stopped' in output and 'train/3/7.png' in output
+
+
+def test_predict_takes_the_images_that_check_takes(tmp_path):
+    from fastai.data.transforms import image_extensions
+
+    from easing_fastai.cli import images_of
+    from easing_fastai.images.contents import OTHER_IMAGES
+
+    (tmp_path / 'b').mkdir()
+    for i, ending in enumerate(sorted({*image_extensions, *OTHER_IMAGES, '.JPG', '.txt', ''})):
+        (tmp_path / 'b' if i % 2 else tmp_path).joinpath(f'{i}{ending}').touch()
+    (tmp_path / '.hidden.png').touch()
+    found = images_of(tmp_path)
+    assert {file.suffix for file in found} == {*image_extensions, *OTHER_IMAGES, '.JPG'} and len(found) == len(set(found))
+    assert images_of(tmp_path / 'notes.txt') == [tmp_path / 'notes.txt'], 'a file that was named is tried'

@@ -31,3 +31,22 @@ def test_a_session():
     assert 'unrecognized arguments: --deep' in done.stderr and 'Traceback' not in done.stderr
     assert 'ZeroDivisionError' in said['%%unpack'] and 'half(n=8)' in said['%%unpack --plumbing']
     assert '#f8f9fa' not in said['from fastprogress.fastprogress import html_styles; print(html_styles)']
+
+
+COMPLETIONS = """
+from IPython.core.completer import provisionalcompleter
+def offered(line):
+    with provisionalcompleter(): return [found.text for found in shell.Completer.completions(line, len(line))]
+for jedi in (True, False):
+    shell.Completer.use_jedi = jedi
+    for line in LINES: print('|'.join([line, *offered(line)]))
+"""
+
+
+def test_tab_completes_in_the_lines_of_the_magics_and_nowhere_else():
+    lines = {'%diagnose --': '--hints|--no-hints', '%anatomy lear': 'learn_it', '%decode item_tf': 'item_tfms', '%decode -p learn_': 'learn_it',
+             '%%unpack --d': '--depth', '%diagnose learn_': 'learn_it', 'learn_': 'learn_it'}
+    session = SESSION.replace('CELLS', repr(['%load_ext easing_fastai', '%reload_ext easing_fastai', 'learn_it = 1']))
+    done = start('-c', session + COMPLETIONS.replace('LINES', repr(list(lines))), NO_COLOR='1')
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.split('>>> learn_it = 1\n')[1].splitlines() == 2*[f'{line}|{names}' for line, names in lines.items()]

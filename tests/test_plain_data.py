@@ -418,3 +418,26 @@ def test_one_bit_in_a_million_is_seen():
         prove_equal([(a, a)], iter([(a, b)]))
     assert e.value.where == 'batch 0, y, index (123, 456)' and 0 < e.value.distance < 1e-7
     prove_equal([(a, a)], [(a, b)], tolerance=1e-7)
+
+
+def test_a_photograph_that_lies_stays_so_in_all_twins(tmp_path):
+    "fastai passes over the EXIF note that says how the camera was held; so does everything that claims to be its equal."
+    from easing_fastai.core import digits_resnet18, in_memory
+    from fastai.vision.all import ImageDataLoaders, Resize, vision_learner
+
+    rng, exif = np.random.default_rng(0), Image.Exif()
+    exif[0x0112] = 6
+    for part in ('train', 'valid'):
+        for label in ('cat', 'dog'):
+            (tmp_path / part / label).mkdir(parents=True)
+            for i in range(8):
+                Image.fromarray(rng.integers(0, 255, (20, 30, 3), dtype=np.uint8)).save(tmp_path / part / label / f'{i}.jpg', exif=exif)
+    prove(twin(tmp_path, size=(20, 30), passes=1), reference(tmp_path, size=(20, 30), passes=1))
+
+    make = lambda: ImageDataLoaders.from_folder(tmp_path, valid='valid', item_tfms=Resize((20, 30)), bs=4, num_workers=0, device='cpu')  # noqa: E731
+    prove_equal(list(in_memory(make()).valid), list(make().valid))
+
+    learn, file = vision_learner(make(), digits_resnet18, normalize=False), tmp_path / 'valid' / 'cat' / '0.jpg'
+    with learn.no_bar():
+        theirs = learn.predict(file)[2].as_subclass(torch.Tensor)
+    prove_equal(predict.plain_predict(learn.model, file, ['cat', 'dog'], size=(20, 30)).probabilities, theirs)

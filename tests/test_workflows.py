@@ -62,3 +62,27 @@ def test_make_targets_exist():
     for path in WORKFLOWS:
         used = set(re.findall(r'run: make ([a-z-]+)(?= |$)', path.read_text(), re.M))
         assert used <= targets, (path.stem, used - targets)
+
+
+def make(*args: str) -> str:
+    return subprocess.run(['make', '-n', *args], cwd=REPO, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.skipif(not shutil.which('make'), reason='make')
+def test_locked_installs_what_worked(tmp_path):
+    fresh = f'VENV={tmp_path}/none'
+    installs = [line for line in make('run', fresh, 'LOCKED=1', 'TORCH_INDEX=x').splitlines() if 'pip install' in line]
+    assert len(installs) == 2 and all(' -c constraints.txt ' in line for line in installs)
+    assert 'constraints.txt' not in make('run', fresh)
+
+    (tmp_path / '.easing_fastai').write_text(f'{REPO}\n')  # an environment with the newest is not a locked one
+    assert 'pip install' not in make('run', f'VENV={tmp_path}') and 'pip install' in make('run', f'VENV={tmp_path}', 'LOCKED=1')
+
+
+def test_what_worked_is_written_down_and_has_all_that_is_needed():
+    steps = yaml.safe_load((REPO / '.github' / 'workflows' / 'test.yaml').read_text())['jobs']['prove']['steps']
+    assert 'constraints.txt' in steps[-2]['run'] and steps[-1]['with']['path'] == 'constraints.txt'
+    settings = (REPO / 'settings.ini').read_text(encoding='utf-8')
+    needed = {name.lower().replace('_', '-') for name in re.findall(r'^ {4}([\w-]+)(?=[>=])', settings, flags=re.M)}
+    pinned = set(re.findall(r'^([a-z0-9.-]+)==[\w.]+$', (REPO / 'constraints.txt').read_text(encoding='utf-8'), flags=re.M))
+    assert len(needed) > 20 and needed <= pinned
