@@ -6,11 +6,11 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/train/fit.html.md"""
 
 # %% auto #0
 __all__ = ['HELD_OUT', 'LEAST_PART', 'FEW', 'Settings', 'held_out', 'usable_images', 'side_for', 'Upright', 'dataloaders_for',
-           'architecture', 'network_name', 'untrained', 'stats_of', 'ready_timm', 'network_for', 'try_out',
+           'architecture', 'network_name', 'untrained', 'stats_of', 'timm_file', 'ready_timm', 'network_for', 'try_out',
            'learner_for', 'KeepTable', 'fit', 'TrainingPlan', 'plan_for']
 
 # %% ../../nbs/api/train/71_fit.ipynb #cell-002
-import difflib, random, tempfile, urllib.request
+import difflib, hashlib, random, re, tempfile, urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -40,8 +40,8 @@ from torch import nn
 from ..assets.backbone import GET_LITE0, NO_PHOTOGRAPHS, are_photographs, choose_backbone
 from ..assets.backbone import digits_resnet18, efficientnet_lite0, ready_weights
 from ..assets.network import AssetError, downloading, is_offline
-from ..base.files import FolderError, printable
-from ..base.show import listed
+from ..base.files import FolderError, home_relative, printable
+from ..base.show import listed, shorten
 from ..images.check import ImageCheck
 from .processes import together
 
@@ -206,21 +206,44 @@ def stats_of(
 
 
 # %% ../../nbs/api/train/71_fit.ipynb #cell-n03
-def ready_timm(
+def timm_file(
     name: str # of a network of timm
-):
-    "The pretrained weights of it on this disk, downloaded if need be; raises `AssetError` if they cannot be had."
+) -> Path:
+    "Its pretrained weights on this disk, downloaded if need be; raises `AssetError` if they cannot be had."
     import timm
-    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import EntryNotFoundError
     cfg = timm.get_pretrained_cfg(name)
-    if not (cfg and cfg.has_weights): raise AssetError(f'timm has no pretrained weights for {name}')
-    files = ('model.safetensors', 'pytorch_model.bin') if cfg.hf_hub_id else ()
-    if any(isinstance(try_to_load_from_cache(cfg.hf_hub_id, file), str) for file in files): return
+    if not (cfg and cfg.hf_hub_id): raise AssetError(f'timm has no pretrained weights for {name} on Hugging Face')
+    files = 'model.safetensors', 'pytorch_model.bin'
+    for file in files:
+        if isinstance(found := try_to_load_from_cache(cfg.hf_hub_id, file), str): return Path(found)
     failed = f'The weights of {name} could not be downloaded'
     if is_offline(): raise AssetError(f'{failed}: EASING_FASTAI_OFFLINE is set, so there is no network')
     with downloading(failed):
         urllib.request.urlopen('https://huggingface.co').close() # is it there at all?
-        timm.create_model(name, pretrained=True)
+        try: return Path(hf_hub_download(cfg.hf_hub_id, files[0]))
+        except EntryNotFoundError: return Path(hf_hub_download(cfg.hf_hub_id, files[1])) # an older one
+
+def ready_timm(
+    name: str # of a network of timm
+) -> Path: # the file
+    "The pretrained weights of it, checked; raises `AssetError` if they cannot be used. Runs nothing in them."
+    import timm
+    file = timm_file(name)
+    blob, where = file.resolve(), home_relative(file)
+    try:
+        with open(blob, 'rb') as content: digest = hashlib.file_digest(content, 'sha256').hexdigest()
+        if re.fullmatch('[0-9a-f]{64}', blob.name) and blob.name != digest: # Hugging Face names it by its SHA-256
+            raise ValueError(f'their SHA-256 is not {blob.name}')
+        model = timm.create_model(name, pretrained=True, pretrained_cfg_overlay={'file': str(file)})
+        if wrong := [key for key, x in model.state_dict().items() if not x.isfinite().all()]:
+            raise ValueError(f'{wrong[0]} holds numbers that are none (NaN or infinite)')
+    except Exception as e: # cut off, of another network, a pickle with a program: each fails in its own way
+        why = shorten(str(e) or type(e).__name__, 150).rstrip('.')
+        raise AssetError(f'The weights in {where} cannot be used: {why}. Nothing in them was run. Remove '
+                         f'{home_relative(file.parents[2])} and try again.') from e
+    return file
 
 
 # %% ../../nbs/api/train/71_fit.ipynb #cell-b02
@@ -256,11 +279,13 @@ def learner_for(
     head_alone: bool = False # will nothing but the head be trained?
 ) -> Learner: # pretrained, its body frozen
     "A learner; raises `FolderError` if the pretrained weights cannot be had."
-    try: ready_timm(arch) if isinstance(arch, str) else ready_weights(arch)
+    is_timm = isinstance(arch, str)
+    try: file = ready_timm(arch) if is_timm else ready_weights(arch)
     except AssetError as e:
         raise FolderError(f'{str(e).rstrip(".")}. Leave --arch away for a network that is on this disk.') from e
     return vision_learner(dls, arch, metrics=accuracy, path=tempfile.gettempdir(), train_bn=not head_alone,
-                          cbs=BnFreeze() if head_alone else None)
+                          cbs=BnFreeze() if head_alone else None,
+                          **{'pretrained_cfg_overlay': {'file': str(file)}} if is_timm else {}) # else timm asks the Hub
 
 # %% ../../nbs/api/train/71_fit.ipynb #cell-012
 class KeepTable(Callback):
