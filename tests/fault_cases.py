@@ -101,6 +101,26 @@ def table(content: bytes) -> Callable:
     return prepare
 
 
+def table_of(folders: str, labels: str = 'cat cat dog') -> Callable:
+    "Images in folders that are no classes, and a table that says what they show."
+    def prepare(folder: Path):
+        names = [f'{folders.split()[i % len(folders.split())]}/{i:02}.png' for i in range(24)]
+        for name in names:
+            images((folder / name).parent, [Path(name).name])
+        lines = [f'{name},{labels.split()[i % len(labels.split())]}' for i, name in enumerate(names)]
+        (folder / 'labels.csv').write_text('\n'.join(['name,label', *lines, '']))
+    return prepare
+
+
+def closed(*names: str) -> Callable:
+    "Three classes, and folders of them that may not be opened."
+    def prepare(folder: Path):
+        classes(folder, 'abc')
+        for name in names:
+            (folder / name).chmod(0)
+    return prepare
+
+
 def rows(label: bytes = b'cat', separator: bytes = b',') -> bytes:
     return b'name' + separator + b'label\n' + b''.join(b'%d.png%s%s\n' % (i, separator, label) for i in range(20))
 
@@ -297,6 +317,18 @@ for _ in range(2): print(subprocess.run([sys.executable, '-m', 'easing_fastai', 
                             'quotes': b'name,label\n' + b'1.png,"cat\n' * 20,
                                   'columns': b'name,label\n1.png,cat,x,y\n2.png,dog\n'}.items()),
     Case('an unreadable table beside classes', classes_and('labels.csv', rows(b'caf\xe9')), TRAIN, words=('labels.csv', 'encoding=')),
+    *(Case(f'a table beside {folders}', table_of(folders), ('check', '.'), None, words=('cat 16, dog 8', 'not the folders'),
+          never=('only one class',)) for folders in ('all', 'batch0 batch1', 'crops/all')),
+    Case('a table with other names for the folders', table_of('a b', '0 1'), ('check', '.'), None, words=('a 12, b 12',)),
+    *(Case(f'closed folders: {" ".join(names)}', closed(*names), TRAIN, code, words=words) for names, code, words in (
+        (('a',), 0, ('folders may not be opened (a)',)), (('a', 'b'), 1, ('✗ These folders may not be opened: a, b. Only one class',)),
+        (('a', 'b', 'c'), 1, ('✗ These folders may not be opened: a, b, c. There are no images',)))),
+    *(Case(f'names of cameras: {one} {other}', lambda folder, names=(one, other): images(folder, [f'{name}_{i:04}.png'
+          for name in names for i in range(9)]), ('check', '.'), words=NO_LABELS) for one, other in (('IMG', 'DSC'), ('PXL_20230101', 'MVI'))),
+    Case('train is empty, a table beside it', lambda folder: (table_of('valid/a valid/b', 'a b')(folder), (folder / 'train').mkdir()), TRAIN,
+          words=('train holds no images',)),
+    Case('train is empty, beside holdout', lambda folder: (classes(folder / 'holdout'), (folder / 'train').mkdir()), TRAIN,
+          words=('train holds no images',)),
     Case('train is empty', lambda folder: (classes(folder / 'valid'), (folder / 'train').mkdir()), TRAIN, words=('train holds no images',)),
     Case('train has empty classes', lambda folder: (classes(folder / 'test'), (folder / 'train/a').mkdir(parents=True)), TRAIN,
           words=('train holds no images',)),

@@ -88,11 +88,14 @@ def usable_images(
     "The images to train and to validate with; raises `FolderError` if there is nothing to learn from."
     files, notes = check.files, []
     where = printable(check.path)
-    if not len(files): raise FolderError(f'There are no images in {where}. Give the folder that your images are in.')
+    closed = [printable(row.where) for row in check.problems if row.kind == 'closed folder']
+    not_seen = f'These folders may not be opened: {listed(closed)}. ' if closed else ''
+    if not len(files):
+        raise FolderError(f'{not_seen}There are no images in {where}. Give the folder that your images are in.')
     if check.layout.csv and check.layout.csv.problem:
         raise FolderError(f'{printable(check.layout.csv.file)} in {where} cannot be read: {check.layout.csv.problem}. '
                           'Save it anew as CSV in UTF-8, or take it out if it says nothing about these images.')
-    if check.layout.kind == 'unknown': raise FolderError(f'In {where} {check.layout.says}.')
+    if check.layout.kind == 'unknown': raise FolderError(f'{not_seen}In {where} {check.layout.says}.')
     def without(bad, why):
         names = listed([*map(printable, files.file[bad])], most=3)
         if names: notes.append(f'{bad.sum():,} left out: {why} ({names})')
@@ -111,14 +114,14 @@ def usable_images(
     files = files.assign(label=files.label.map(printable))
     n_train, n_valid = int((~files.is_valid).sum()), int(files.is_valid.sum())
     if files.label.nunique() < 2:
-        closed = [printable(row.where) for row in check.problems if row.kind == 'closed folder']
-        raise FolderError(f'Only one class in {where}: {next(iter(files.label), "none")}. A model needs two at least.'
-                          + (f' These folders may not be opened: {listed(closed)}.' if closed else ''))
+        raise FolderError(f'{not_seen}Only one class {"that can be read " if closed else ""}in {where}: '
+                          f'{next(iter(files.label), "none")}. A model needs two at least.')
     if not n_valid or n_train < 4:
         raise FolderError(f'{n_train} images to train with and {n_valid} to validate with are too few. '
                           'Begin with ten of each class.')
     how = f'at random, {f"{share:.0%}" if share else "a fifth"} of each class' if drawn else 'as the folder says'
     notes.insert(0, f'{n_train:,} images to train with, {n_valid:,} held out {how}')
+    if closed: notes.append(f'{len(closed):,} left out: these folders may not be opened ({listed(closed, most=3)})')
     return files[['file', 'label', 'is_valid', 'width', 'height']].reset_index(drop=True), notes
 
 # %% ../../nbs/api/train/71_fit.ipynb #cell-f06
