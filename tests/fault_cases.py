@@ -719,9 +719,13 @@ CASES += [
         ('AssetError', 'hymenoptera_data')),
         ('ants and bees that are patches', lambda d: (d / 'photo_patches').rename(d / 'hymenoptera_data'),
         ('AssetError', 'hymenoptera_data')), ('a half download', lambda d: (d / '.hymenoptera_data-x-1-y').mkdir(), ('photo_patches',)),
-        ('an image more', lambda d: images(d / 'photo_patches/train/sky', ['more.png']), ()),
+        ('an image more', lambda d: images(d / 'photo_patches/train/sky', ['more.png']), ('AssetError', 'holds 65 of 64')),
         ('read-only', lambda d: [p.chmod(0o500) for p in (d, d / 'photo_patches')], ('photo_patches',)))),
     *(Case(f'digits: {what}', data_set(change, MAKE), DIGITS, 0, words=words) for what, change, words in (
+        ('a class more', lambda d: images(d / 'digits_sample/train/5', ['x.png']), ('AssetError', 'train/5/x.png does not belong there')),
+        ('an image of another ending more', lambda d: images(d / 'digits_sample/train/3', ['zz.bmp']), ('AssetError', 'train/3 holds')),
+        ('an image that is another', lambda d: (lambda f: Image.open(f).transpose(Image.Transpose.ROTATE_180).save(f))(
+            first(d, '*/train/3/*')), ('AssetError', 'its images are not those of digits_sample')),
         ('an image less', lambda d: first(d, '*/train/3/*').unlink(), ('AssetError', 'damaged')),
         ('a link to nowhere', lambda d: (lambda f: (f.unlink(), f.symlink_to('/nowhere')))(first(d, '*/train/3/*')), ('AssetError',)),
         ('a file in place of the folder', lambda d: (shutil.rmtree(d / 'digits_sample'), (d / 'digits_sample').write_text('x')),
