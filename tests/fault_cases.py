@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,7 @@ class Case:
     never: tuple = ()                  # and none of these
     env: dict | None = None
     keeps: str = ''                    # a file that stays as it was
-    absent: str = ''                   # a file that must not be there
+    absent: str = ''                   # files that must not be there
     quick: bool = True                 # may be part of the sample
     cold: bool = False                 # in a Python of its own from the beginning, not in a forked one
     within: tuple = ()                 # a command before that one
@@ -145,6 +146,13 @@ def program_as(name: str) -> Callable:
     return prepare
 
 
+def ghostscript(folder: Path):
+    "What stands for it, first in PATH: makes a file if it is so much as asked for its version."
+    (folder / 'gs').write_text('#!/bin/sh\ntouch it_ran\n')
+    (folder / 'gs').chmod(0o755)
+
+
+WITH_GS = {'PATH': f'.{os.pathsep}{os.environ["PATH"]}'}
 POSTSCRIPT = (b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 32 32\n%%EndComments\n'
               b'(it_ran) (w) file closefile\nshowpage\n')
 
@@ -276,6 +284,15 @@ PROVE = 'from easing_fastai.plain.prove import prove_equal\ntry: prove_equal({0}
 WEIGHTS = {'words': ('Nothing in it was run', 'Remove that file'), 'absent': 'it_ran'}
 TRAIN = ('train', '.', '--epochs', '1', '--out', 'm', '--arch', 'digits_resnet18', '--size', '28')
 NO_LABELS = ('no labels',)
+LAB = """
+import subprocess, sys
+lab = subprocess.Popen([sys.executable, '-m', 'easing_fastai', 'lab', 'nb', '--no-browser', '--allow-root'], text=True,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+for line in lab.stdout:
+    print(line, end='')
+    if 'http://' in line: break
+lab.terminate()
+"""
 
 CASES = [
     # nothing runs
@@ -287,14 +304,17 @@ CASES = [
           **WEIGHTS),
     Case('a program as a model', model(lambda folder: (folder / 'model.safetensors').write_bytes(pickle.dumps(Program(folder.parent / 'it_ran')))),
          ('predict', 'model', 'one.png'), words=('no safetensors file',), absent='it_ran'),
-    *(Case(f'PostScript as {name}: check', classes_and(f'a/{name}', POSTSCRIPT), ('check', '.'), words=(name, 'cannot be read here'),
-          absent='it_ran')
+    *(Case(f'PostScript as {name}: check', lambda folder, name=name: (classes_and(f'a/{name}', POSTSCRIPT)(folder), ghostscript(folder)),
+          ('check', '.'), words=(name, 'cannot be read here'), absent='it_ran', env=WITH_GS)
       for name in ('x.jpg', 'x.png', 'x.tif', 'x.gif')),
-    Case('PostScript: predict', model(lambda folder: (folder.parent / 'x.jpg').write_bytes(POSTSCRIPT)), ('predict', 'model', 'x.jpg'),
-         words=('x.jpg is not an image',), absent='it_ran'),
-    *(Case(f'an own {name}', own(name), ('check', '.'), 0, never=('was imported',)) for name in ('random.py', 'typing.py', 'rich.py',
+    Case('PostScript: predict', model(lambda folder: (ghostscript(folder.parent), (folder.parent / 'x.jpg').write_bytes(POSTSCRIPT))),
+         ('predict', 'model', 'x.jpg'), words=('x.jpg is not an image',), absent='it_ran', env=WITH_GS),
+    # cold: in a forked Python all of these have been imported before
+    *(Case(f'an own {name}', own(name), ('check', '.'), 0, never=('was imported',), cold=True) for name in ('random.py', 'typing.py', 'rich.py',
           'torch.py', 'fastai.py')),
-    Case('an own fastai.py is named', own('fastai.py'), ('doctor',), 0, words=('fastai.py', 'rename'), never=('was imported',)),
+    Case('an own fastai.py is named', own('fastai.py'), ('doctor',), 0, words=('fastai.py', 'rename'), never=('was imported',), cold=True),
+    *(Case(f'an own {name}: lab', own(name), LAB, 0, words=('http://',), never=('was imported',), cold=True) for name in
+          ('jupyterlab.py', 'random.py') if find_spec('jupyterlab')),
     # nothing is lost
     *(Case(f'a foreign model.json: {text[:20]}', model_json(text), ('train', 'photos', '--epochs', '1', '--out', 'mine'),
           words=('mine', '--out'),
@@ -386,7 +406,11 @@ main()
       for name, proxy in {  # names that are the same in each process, which a port is not
           'where nobody listens': DEAD, 'port 99999': 'http://127.0.0.1:99999', 'nonsense': 'nonsense', 'http://[::1': 'http://[::1',
           '127.0.0.1:x': '127.0.0.1:x'}.items()),
-    Case('an odd MPLBACKEND', classes, TRAIN, 0, env={'MPLBACKEND': 'nonsense'}, quick=False),
+    *(Case(f'an odd MPLBACKEND: {args[0]}', model(lambda folder: classes(folder.parent / 'photos')), args, code, words=words,
+          never=('nonsense',), env={'MPLBACKEND': 'nonsense'}, quick=False, cold=True) for args, code, words in (
+        (('doctor',), 0, ('Ready',)), (('check', 'photos'), 0, ('labels',)), (('predict', 'model', 'one.png'), 0, ('one.png',)),
+        (('download',), 1, ('EASING_FASTAI_OFFLINE',)), (('run', '00'), 0, ('✓',)), (('serve', 'model', '--html', 'x.html'), 0, ('x.html is written',)),
+        (('train', 'photos', *TRAIN[2:]), 0, ('✓',)))),
 ]
 
 
@@ -523,8 +547,8 @@ THREADS = 'import threading, sys\ndef start(self): raise RuntimeError("can\'t st
 RUN = "sys.argv = ['x', *{}]\nfrom easing_fastai.cli import main\nmain()\n"
 WITH = 'from easing_fastai.train import train as t\nstock = t.dataloaders_for\nt.dataloaders_for = lambda *a, **k: stock(*a, **k | {"num_workers": 2})\n'
 CASES += [
-    *(Case(f'an image {what}, {workers} workers', classes, midway(change, workers),
-          words=('a1.png' if 'all' not in what else '.png', *GONE), never=('Traceback', '--out'), absent='m', quick=False)
+    *(Case(f'an image {what}, {workers} workers', lambda folder: (classes(folder), ghostscript(folder)), midway(change, workers),
+          words=('a1.png' if 'all' not in what else '.png', *GONE), never=('Traceback', '--out'), absent='m it_ran', env=WITH_GS, quick=False)
       for workers in (0, 2) for what, change in {'vanishes': "[Path('a', f'a{i}.png').unlink() for i in range(1, 12)]",
             'is cut off': "[Path('a', f'a{i}.png').write_bytes(Path('a', f'a{i}.png').read_bytes()[:900]) for i in range(1, 12)]",
                                                  'becomes text': "[Path('a', f'a{i}.png').write_text('Dear') for i in range(1, 12)]",
@@ -551,6 +575,9 @@ CASES += [
                 )),
     *(Case(f'output to {to}: train', classes, TRAIN, None, within=('sh', '-c', f'exec "$@" {to}', 'x'), cold=True) for to in ('>/dev/full',
           '| head -c 1')),
+    *(Case(f'memory for {n} MB: {args[0]}', model(lambda folder: classes(folder.parent / 'photos')),
+          LIMITED.format('AS', n * 1_000_000, args), 1, words=('not enough memory',), never=('Traceback',), quick=False, cold=True)
+      for n in (1500, 2500) for args in (('check', 'photos'), ('doctor',), ('predict', 'model', 'one.png'))),
     Case('SIGTERM in a training', classes, midway('os.kill(os.getpid(), signal.SIGTERM)'), 143, never=('Traceback',), absent='m',
           quick=False),
     Case('Ctrl-C in a training', classes, midway('os.kill(os.getpid(), signal.SIGINT)'), 130, words=('Stopped', 'Nothing was written'),
