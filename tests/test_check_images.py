@@ -321,3 +321,41 @@ def test_folders_that_are_closed(photos):
         else:
             with pytest.raises(FolderError, match=what[:30]): usable_images(check)
     assert next(iter(module.PROBLEMS)) == 'closed folder'
+
+
+@pytest.mark.parametrize('orientation', range(0, 10))
+def test_how_a_camera_was_held(tmp_path, orientation):
+    "5 to 8 lie on their side, 2 to 4 are upside down or mirrored, the others say nothing."
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new('RGB', (40, 30)).save(tmp_path / 'x.jpg', exif=exif)
+    kind = 'turned' if orientation in (5, 6, 7, 8) else 'mirrored' if orientation in (2, 3, 4) else None
+    assert one_file.look_at(tmp_path / 'x.jpg').problems == ([(kind, f'orientation {orientation}')] if kind else [])
+
+
+@pytest.mark.parametrize('name', ['x.png', 'x.tif'])
+@pytest.mark.parametrize('most, kind, is_deep', [(255, np.uint16, False), (256, np.uint16, True), (65535, np.uint16, True), (200, np.int32, False),
+                                                 (1, np.float32, True), (255, np.float32, False), (-9, np.int32, True)])
+def test_many_bits_for_small_numbers(tmp_path, name, most, kind, is_deep):
+    "What is lost, is judged by what fastai reads."
+    if name == 'x.png' and kind is not np.uint16: pytest.skip('PNG has no such numbers')
+    pixels = np.linspace(0, most, 32 * 32).astype(kind).reshape(32, 32)
+    Image.fromarray(pixels).save(tmp_path / name)
+    seen = one_file.look_at(tmp_path / name)
+    assert [kind for kind, _ in seen.problems] == ['deep colours'] * is_deep
+    same = np.array_equal(np.asarray(Image.open(tmp_path / name).convert('RGB'))[..., 0], pixels.astype(int))
+    assert same or is_deep, 'nothing is called good that changes'
+
+
+def photoshop(layers: bytes) -> bytes:
+    "A Photoshop file: its layers, and the image that they make together."
+    size = (32).to_bytes(4, 'big')
+    head = b'8BPS' + (1).to_bytes(2, 'big') + bytes(6) + (3).to_bytes(2, 'big') + size * 2 + (8).to_bytes(2, 'big') + (3).to_bytes(2, 'big')
+    return head + bytes(8) + layers + bytes(2) + np.random.default_rng(0).integers(0, 255, 3 * 32 * 32, dtype=np.uint8).tobytes()
+
+
+@pytest.mark.parametrize('layers', [bytes(4), (40).to_bytes(4, 'big') + (36).to_bytes(4, 'big') + (-5).to_bytes(2, 'big', signed=True) + b'\xff' * 34])
+def test_broken_layers_beside_a_whole_image(tmp_path, layers):
+    (tmp_path / 'x.psd').write_bytes(photoshop(layers))
+    seen = one_file.look_at(tmp_path / 'x.psd')
+    assert seen.digest and seen.problems == []
