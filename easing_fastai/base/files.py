@@ -6,12 +6,16 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/base/files.html.md"""
 
 # %% auto #0
 __all__ = ['MADE_BY', 'FolderError', 'expanded', 'home_relative', 'printable', 'existing_folder', 'is_model', 'is_over',
-           'remove_leftovers', 'whole_file', 'ctrl_c_waits', 'workshop_for', 'try_to_make', 'whole_folder']
+           'remove_leftovers', 'whole_file', 'ctrl_c_waits', 'workshop_for', 'try_to_make', 'whole_folder',
+           'PackageError', 'noted_hashes', 'packaged', 'rows_of']
 
 # %% ../../nbs/api/base/01_files.ipynb #cell-002
-import json, os, platform, shutil, signal, tempfile, threading
+import base64, csv, hashlib, json, os, platform, shutil, signal, tempfile, threading
+from collections.abc import Callable
 from contextlib import contextmanager, suppress
+from functools import cache
 from glob import escape
+from importlib import metadata, resources
 from pathlib import Path
 
 # %% ../../nbs/api/base/01_files.ipynb #cell-003
@@ -162,3 +166,38 @@ def whole_folder(
                 raise
             if replaces: shutil.rmtree(previous, ignore_errors=True)
     finally: shutil.rmtree(workshop, ignore_errors=True)
+
+# %% ../../nbs/api/base/01_files.ipynb #cell-b26
+class PackageError(RuntimeError):
+    "A file of this package that is damaged; the message says which, and what to do."
+
+@cache
+def noted_hashes() -> dict[str, str]: # path of a file -> SHA-256
+    "What pip has noted of the files that it installed; nothing of those in a clone."
+    try: found = metadata.files('easing_fastai') or []
+    except metadata.PackageNotFoundError: found = []
+    return {os.path.abspath(f.locate()): f.hash.value for f in found if f.hash and f.hash.mode == 'sha256'}
+
+def packaged(
+    name: str, # of a file in the folder `data` of the package
+    read: Callable = str # gets the text, raises what it likes if that is not what it should be
+): # what `read` returns
+    "A file that comes with the package; raises `PackageError` if it is damaged."
+    file = resources.files('easing_fastai')/'data'/name
+    try:
+        content = file.read_bytes()
+        digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip('=')
+        if noted_hashes().get(os.path.abspath(str(file)), digest) != digest: raise ValueError('it was changed')
+        if not content.endswith(b'\n'): raise ValueError('its end is missing')
+        return read(content.decode().replace('\r\n', '\n'))
+    except Exception as e: # a parser fails in ways of its own
+        raise PackageError(f'{file}, which comes with easing_fastai, is damaged ({type(e).__name__}: {e}). '
+                           'Install it anew: pip install --force-reinstall --no-deps easing_fastai') from e
+
+def rows_of(
+    text: str # of a table
+) -> list[dict]: # text by heading
+    "The rows of a table, all of them with all columns."
+    rows = list(csv.DictReader(text.splitlines(keepends=True)))
+    if not rows or any(None in row or None in row.values() for row in rows): raise ValueError('it is no whole table')
+    return rows

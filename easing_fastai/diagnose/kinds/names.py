@@ -12,11 +12,11 @@ __all__ = ['OLD', 'PACKAGES', 'OLD_MODULE', 'REWRITES', 'OURS', 'SYNONYMS', 'NO_
            'an_argument_that_is_missing', 'a_module_of_an_older_fastai', 'a_module_that_is_not_here']
 
 # %% ../../../nbs/api/diagnose/kinds/59_names.ipynb #cell-002
-import ast, builtins, csv, difflib, importlib, inspect, re, sys
-from importlib.resources import files
+import ast, builtins, difflib, importlib, inspect, re, sys
 from typing import NamedTuple
 
 # %% ../../../nbs/api/diagnose/kinds/59_names.ipynb #cell-003
+from ...base.files import packaged, rows_of
 from ..kind import FASTAI, LOADERS, Found, kind, with_tfms_of_today
 from ..patch import argument, call_in, called_name, patched, renamed, with_nodes
 from ..traceback import Case, parsed, value_at
@@ -34,8 +34,7 @@ def table(
     name: str # of a file in the folder `data` of the package
 ) -> list[dict]: # text by heading
     "The rows of a table that the kinds look things up in."
-    text = (files('easing_fastai')/'data'/name).read_text(encoding='utf-8')
-    return list(csv.DictReader(text.splitlines(keepends=True)))
+    return packaged(name, rows_of)
 
 OLD = [Old(**row) for row in table('old_lines.csv')]
 PACKAGES = table('packages.csv') # what is imported, what installs it, what it is called here, what else to know
