@@ -527,7 +527,8 @@ def limit_reached(
     text, is_runtime = str(error), isinstance(error, RuntimeError)
     if is_runtime and 'start new thread' in text:
         return 'This machine allows no more threads. Close other programs, or raise the limit (ulimit -u).'
-    if isinstance(error, MemoryError) or is_runtime and ("can't allocate memory" in text or 'enough memory' in text):
+    full = "can't allocate memory", 'enough memory', 'Cannot allocate memory', 'failed to map segment' # of a library
+    if isinstance(error, MemoryError) or isinstance(error, RuntimeError|ImportError) and any(s in text for s in full):
         return 'There is not enough memory. Close other programs; in a training take a smaller --bs or --size.'
     return ''
 
@@ -540,6 +541,7 @@ def prepare():
         if hasattr(stream, 'reconfigure'): stream.reconfigure(errors='replace') # ✓ has no place in a file of cp1252
     if hasattr(signal, 'SIGTERM') and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143)) # as a shell counts it; unfinished files are removed
+    os.environ.pop('MPLBACKEND', None) # what is set may not be here; nor is it for the notebooks of run and lab
     for what, ask in {'working folder': os.getcwd, 'temporary folder': tempfile.gettempdir}.items():
         try: ask()
         except OSError as e: fail(f'There is no {what}: {e.strerror}. Go to another folder, or set TMPDIR to one.')

@@ -17,10 +17,10 @@ from configparser import ConfigParser
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache, partial
-from importlib.resources import files
 
 # %% ../nbs/api/40_decode.ipynb #cell-003
 from fastcore.basics import patch
+from .base.files import packaged
 from .base.show import Shown, listed, shorten
 
 # %% ../nbs/api/40_decode.ipynb #cell-006
@@ -71,10 +71,12 @@ def dictionary() -> Dictionary:
     "The dictionary, read once."
     parser = ConfigParser(delimiters=('=',), comment_prefixes=('#',), interpolation=None, empty_lines_in_values=False)
     parser.optionxform = str # `L` and `l` are two names
-    parser.read_string((files('easing_fastai')/'data'/'names.ini').read_text(encoding='utf-8'), 'names.ini')
-    names, concepts = ({name: read_entry(text, place) for place, (name, text) in enumerate(parser[section].items())}
-                       for section in ('names', 'concepts'))
-    return Dictionary(dict(parser['parts']), set(parser['words']['plain'].split()), names, concepts)
+    def read(text):
+        parser.read_string(text, 'names.ini')
+        names, concepts = ({name: read_entry(text, place) for place, (name, text) in enumerate(parser[section].items())}
+                           for section in ('names', 'concepts'))
+        return Dictionary(dict(parser['parts']), set(parser['words']['plain'].split()), names, concepts)
+    return packaged('names.ini', read)
 
 # %% ../nbs/api/40_decode.ipynb #cell-011
 PIECE = re.compile(r'\d+(?:d|st|nd|rd|th)(?![a-z])|[A-Z]+s?(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_]+')

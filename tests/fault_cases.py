@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,7 @@ class Case:
     never: tuple = ()                  # and none of these
     env: dict | None = None
     keeps: str = ''                    # a file that stays as it was
-    absent: str = ''                   # a file that must not be there
+    absent: str = ''                   # files that must not be there
     quick: bool = True                 # may be part of the sample
     cold: bool = False                 # in a Python of its own from the beginning, not in a forked one
     within: tuple = ()                 # a command before that one
@@ -101,6 +102,26 @@ def table(content: bytes) -> Callable:
     return prepare
 
 
+def table_of(folders: str, labels: str = 'cat cat dog') -> Callable:
+    "Images in folders that are no classes, and a table that says what they show."
+    def prepare(folder: Path):
+        names = [f'{folders.split()[i % len(folders.split())]}/{i:02}.png' for i in range(24)]
+        for name in names:
+            images((folder / name).parent, [Path(name).name])
+        lines = [f'{name},{labels.split()[i % len(labels.split())]}' for i, name in enumerate(names)]
+        (folder / 'labels.csv').write_text('\n'.join(['name,label', *lines, '']))
+    return prepare
+
+
+def closed(*names: str) -> Callable:
+    "Three classes, and folders of them that may not be opened."
+    def prepare(folder: Path):
+        classes(folder, 'abc')
+        for name in names:
+            (folder / name).chmod(0)
+    return prepare
+
+
 def rows(label: bytes = b'cat', separator: bytes = b',') -> bytes:
     return b'name' + separator + b'label\n' + b''.join(b'%d.png%s%s\n' % (i, separator, label) for i in range(20))
 
@@ -125,6 +146,13 @@ def program_as(name: str) -> Callable:
     return prepare
 
 
+def ghostscript(folder: Path):
+    "What stands for it, first in PATH: makes a file if it is so much as asked for its version."
+    (folder / 'gs').write_text('#!/bin/sh\ntouch it_ran\n')
+    (folder / 'gs').chmod(0o755)
+
+
+WITH_GS = {'PATH': f'.{os.pathsep}{os.environ["PATH"]}'}
 POSTSCRIPT = (b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 32 32\n%%EndComments\n'
               b'(it_ran) (w) file closefile\nshowpage\n')
 
@@ -256,6 +284,15 @@ PROVE = 'from easing_fastai.plain.prove import prove_equal\ntry: prove_equal({0}
 WEIGHTS = {'words': ('Nothing in it was run', 'Remove that file'), 'absent': 'it_ran'}
 TRAIN = ('train', '.', '--epochs', '1', '--out', 'm', '--arch', 'digits_resnet18', '--size', '28')
 NO_LABELS = ('no labels',)
+LAB = """
+import subprocess, sys
+lab = subprocess.Popen([sys.executable, '-m', 'easing_fastai', 'lab', 'nb', '--no-browser', '--allow-root'], text=True,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+for line in lab.stdout:
+    print(line, end='')
+    if 'http://' in line: break
+lab.terminate()
+"""
 
 CASES = [
     # nothing runs
@@ -267,14 +304,17 @@ CASES = [
           **WEIGHTS),
     Case('a program as a model', model(lambda folder: (folder / 'model.safetensors').write_bytes(pickle.dumps(Program(folder.parent / 'it_ran')))),
          ('predict', 'model', 'one.png'), words=('no safetensors file',), absent='it_ran'),
-    *(Case(f'PostScript as {name}: check', classes_and(f'a/{name}', POSTSCRIPT), ('check', '.'), words=(name, 'cannot be read here'),
-          absent='it_ran')
+    *(Case(f'PostScript as {name}: check', lambda folder, name=name: (classes_and(f'a/{name}', POSTSCRIPT)(folder), ghostscript(folder)),
+          ('check', '.'), words=(name, 'cannot be read here'), absent='it_ran', env=WITH_GS)
       for name in ('x.jpg', 'x.png', 'x.tif', 'x.gif')),
-    Case('PostScript: predict', model(lambda folder: (folder.parent / 'x.jpg').write_bytes(POSTSCRIPT)), ('predict', 'model', 'x.jpg'),
-         words=('x.jpg is not an image',), absent='it_ran'),
-    *(Case(f'an own {name}', own(name), ('check', '.'), 0, never=('was imported',)) for name in ('random.py', 'typing.py', 'rich.py',
+    Case('PostScript: predict', model(lambda folder: (ghostscript(folder.parent), (folder.parent / 'x.jpg').write_bytes(POSTSCRIPT))),
+         ('predict', 'model', 'x.jpg'), words=('x.jpg is not an image',), absent='it_ran', env=WITH_GS),
+    # cold: in a forked Python all of these have been imported before
+    *(Case(f'an own {name}', own(name), ('check', '.'), 0, never=('was imported',), cold=True) for name in ('random.py', 'typing.py', 'rich.py',
           'torch.py', 'fastai.py')),
-    Case('an own fastai.py is named', own('fastai.py'), ('doctor',), 0, words=('fastai.py', 'rename'), never=('was imported',)),
+    Case('an own fastai.py is named', own('fastai.py'), ('doctor',), 0, words=('fastai.py', 'rename'), never=('was imported',), cold=True),
+    *(Case(f'an own {name}: lab', own(name), LAB, 0, words=('http://',), never=('was imported',), cold=True) for name in
+          ('jupyterlab.py', 'random.py') if find_spec('jupyterlab')),
     # nothing is lost
     *(Case(f'a foreign model.json: {text[:20]}', model_json(text), ('train', 'photos', '--epochs', '1', '--out', 'mine'),
           words=('mine', '--out'),
@@ -284,6 +324,9 @@ CASES = [
           words=('working folder', '--out')),
     Case('--out is a file', classes_and('m', b'mine'), TRAIN, words=('no folder', '--out'), keeps='m'),
     Case('--out ~nosuchuser', classes, ('train', '.', '--out', '~nosuchuser/m'), words=('no such home folder',)),
+    *(Case(f'--out {name[:3]} of {len(name)}, too long', classes, (*TRAIN[:5], name, *TRAIN[6:]), words=('cannot be', 'too long', '--out', 'Nothing was written'))
+      for name in ('é' * 120, 'x' * 240, 'x' * 256 + '/m')),
+    Case('--out /proc/m', classes, (*TRAIN[:5], '/proc/m', *TRAIN[6:]), words=('/proc/m cannot be', '--out')),
     Case('--out under a file', classes_and('f', b'mine'), ('train', '.', '--epochs', '1', '--out', 'f/m'), None, words=('✗',), keeps='f'),
     Case('train . twice', classes, f"""
 import subprocess, sys
@@ -297,6 +340,18 @@ for _ in range(2): print(subprocess.run([sys.executable, '-m', 'easing_fastai', 
                             'quotes': b'name,label\n' + b'1.png,"cat\n' * 20,
                                   'columns': b'name,label\n1.png,cat,x,y\n2.png,dog\n'}.items()),
     Case('an unreadable table beside classes', classes_and('labels.csv', rows(b'caf\xe9')), TRAIN, words=('labels.csv', 'encoding=')),
+    *(Case(f'a table beside {folders}', table_of(folders), ('check', '.'), None, words=('cat 16, dog 8', 'not the folders'),
+          never=('only one class',)) for folders in ('all', 'batch0 batch1', 'crops/all')),
+    Case('a table with other names for the folders', table_of('a b', '0 1'), ('check', '.'), None, words=('a 12, b 12',)),
+    *(Case(f'closed folders: {" ".join(names)}', closed(*names), TRAIN, code, words=words) for names, code, words in (
+        (('a',), 0, ('folders may not be opened (a)',)), (('a', 'b'), 1, ('✗ These folders may not be opened: a, b. Only one class',)),
+        (('a', 'b', 'c'), 1, ('✗ These folders may not be opened: a, b, c. There are no images',)))),
+    *(Case(f'names of cameras: {one} {other}', lambda folder, names=(one, other): images(folder, [f'{name}_{i:04}.png'
+          for name in names for i in range(9)]), ('check', '.'), words=NO_LABELS) for one, other in (('IMG', 'DSC'), ('PXL_20230101', 'MVI'))),
+    Case('train is empty, a table beside it', lambda folder: (table_of('valid/a valid/b', 'a b')(folder), (folder / 'train').mkdir()), TRAIN,
+          words=('train holds no images',)),
+    Case('train is empty, beside holdout', lambda folder: (classes(folder / 'holdout'), (folder / 'train').mkdir()), TRAIN,
+          words=('train holds no images',)),
     Case('train is empty', lambda folder: (classes(folder / 'valid'), (folder / 'train').mkdir()), TRAIN, words=('train holds no images',)),
     Case('train has empty classes', lambda folder: (classes(folder / 'test'), (folder / 'train/a').mkdir(parents=True)), TRAIN,
           words=('train holds no images',)),
@@ -354,7 +409,11 @@ main()
       for name, proxy in {  # names that are the same in each process, which a port is not
           'where nobody listens': DEAD, 'port 99999': 'http://127.0.0.1:99999', 'nonsense': 'nonsense', 'http://[::1': 'http://[::1',
           '127.0.0.1:x': '127.0.0.1:x'}.items()),
-    Case('an odd MPLBACKEND', classes, TRAIN, 0, env={'MPLBACKEND': 'nonsense'}, quick=False),
+    *(Case(f'an odd MPLBACKEND: {args[0]}', model(lambda folder: classes(folder.parent / 'photos')), args, code, words=words,
+          never=('nonsense',), env={'MPLBACKEND': 'nonsense'}, quick=False, cold=True) for args, code, words in (
+        (('doctor',), 0, ('Ready',)), (('check', 'photos'), 0, ('labels',)), (('predict', 'model', 'one.png'), 0, ('one.png',)),
+        (('download',), 1, ('EASING_FASTAI_OFFLINE',)), (('run', '00'), 0, ('✓',)), (('serve', 'model', '--html', 'x.html'), 0, ('x.html is written',)),
+        (('train', 'photos', *TRAIN[2:]), 0, ('✓',)))),
 ]
 
 
@@ -491,8 +550,8 @@ THREADS = 'import threading, sys\ndef start(self): raise RuntimeError("can\'t st
 RUN = "sys.argv = ['x', *{}]\nfrom easing_fastai.cli import main\nmain()\n"
 WITH = 'from easing_fastai.train import train as t\nstock = t.dataloaders_for\nt.dataloaders_for = lambda *a, **k: stock(*a, **k | {"num_workers": 2})\n'
 CASES += [
-    *(Case(f'an image {what}, {workers} workers', classes, midway(change, workers),
-          words=('a1.png' if 'all' not in what else '.png', *GONE), never=('Traceback', '--out'), absent='m', quick=False)
+    *(Case(f'an image {what}, {workers} workers', lambda folder: (classes(folder), ghostscript(folder)), midway(change, workers),
+          words=('a1.png' if 'all' not in what else '.png', *GONE), never=('Traceback', '--out'), absent='m it_ran', env=WITH_GS, quick=False)
       for workers in (0, 2) for what, change in {'vanishes': "[Path('a', f'a{i}.png').unlink() for i in range(1, 12)]",
             'is cut off': "[Path('a', f'a{i}.png').write_bytes(Path('a', f'a{i}.png').read_bytes()[:900]) for i in range(1, 12)]",
                                                  'becomes text': "[Path('a', f'a{i}.png').write_text('Dear') for i in range(1, 12)]",
@@ -519,6 +578,9 @@ CASES += [
                 )),
     *(Case(f'output to {to}: train', classes, TRAIN, None, within=('sh', '-c', f'exec "$@" {to}', 'x'), cold=True) for to in ('>/dev/full',
           '| head -c 1')),
+    *(Case(f'memory for {n} MB: {args[0]}', model(lambda folder: classes(folder.parent / 'photos')),
+          LIMITED.format('AS', n * 1_000_000, args), 1, words=('not enough memory',), never=('Traceback',), quick=False, cold=True)
+      for n in (1500, 2500) for args in (('check', 'photos'), ('doctor',), ('predict', 'model', 'one.png'))),
     Case('SIGTERM in a training', classes, midway('os.kill(os.getpid(), signal.SIGTERM)'), 143, never=('Traceback',), absent='m',
           quick=False),
     Case('Ctrl-C in a training', classes, midway('os.kill(os.getpid(), signal.SIGINT)'), 130, words=('Stopped', 'Nothing was written'),
@@ -687,9 +749,13 @@ CASES += [
         ('AssetError', 'hymenoptera_data')),
         ('ants and bees that are patches', lambda d: (d / 'photo_patches').rename(d / 'hymenoptera_data'),
         ('AssetError', 'hymenoptera_data')), ('a half download', lambda d: (d / '.hymenoptera_data-x-1-y').mkdir(), ('photo_patches',)),
-        ('an image more', lambda d: images(d / 'photo_patches/train/sky', ['more.png']), ()),
+        ('an image more', lambda d: images(d / 'photo_patches/train/sky', ['more.png']), ('AssetError', 'holds 65 of 64')),
         ('read-only', lambda d: [p.chmod(0o500) for p in (d, d / 'photo_patches')], ('photo_patches',)))),
     *(Case(f'digits: {what}', data_set(change, MAKE), DIGITS, 0, words=words) for what, change, words in (
+        ('a class more', lambda d: images(d / 'digits_sample/train/5', ['x.png']), ('AssetError', 'train/5/x.png does not belong there')),
+        ('an image of another ending more', lambda d: images(d / 'digits_sample/train/3', ['zz.bmp']), ('AssetError', 'train/3 holds')),
+        ('an image that is another', lambda d: (lambda f: Image.open(f).transpose(Image.Transpose.ROTATE_180).save(f))(
+            first(d, '*/train/3/*')), ('AssetError', 'its images are not those of digits_sample')),
         ('an image less', lambda d: first(d, '*/train/3/*').unlink(), ('AssetError', 'damaged')),
         ('a link to nowhere', lambda d: (lambda f: (f.unlink(), f.symlink_to('/nowhere')))(first(d, '*/train/3/*')), ('AssetError',)),
         ('a file in place of the folder', lambda d: (shutil.rmtree(d / 'digits_sample'), (d / 'digits_sample').write_text('x')),

@@ -55,7 +55,7 @@ def verdict(case: Case, folder: Path, code: int, text: str) -> str | None:
         return f'not said: {missing}: {text[-400:]}'
     if wrong := [word for word in case.never if word in text]:
         return f'said: {wrong}: {text[-400:]}'
-    return f'{case.absent} is there' if case.absent and (folder / case.absent).exists() else None
+    return next((f'{name} is there' for name in case.absent.split() if (folder / name).exists()), None)
 
 
 def sample(n: int) -> list[Case]:

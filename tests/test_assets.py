@@ -179,12 +179,58 @@ def test_another_image_in_a_known_data_set(data, monkeypatch, tmp_path_factory):
     source = tmp_path_factory.mktemp('source')
     archive(source)
     (source / 'mnist_sample').rename(path := data / 'mnist_sample')
-    images = [file for folder in FEW for file in datasets.images_in(path, folder)]
-    monkeypatch.setitem(datasets.PIXELS_DIGEST, 'mnist_sample', datasets.pixels_digest(images))
-    Image.open(images[0]).save(images[0], compress_level=0)  # other bytes, the same pixels
+    names = list(datasets.images_in(path))
+    three = path / names[0]
+    monkeypatch.setitem(datasets.PIXELS_DIGEST, 'mnist_sample', datasets.pixels_digest(path, names))
+    Image.open(three).save(three, compress_level=0)  # other bytes, the same pixels
     assert datasets.damage(path) is None
-    Image.new('L', (28, 28), 99).save(images[0])
+    Image.new('L', (28, 28), 99).save(three)
     assert datasets.damage(path) == 'its images are not those of mnist_sample'
+
+
+def test_images_that_changed_their_folders(data, monkeypatch, tmp_path_factory):
+    "A 3 among the sevens and a 7 among the threes: as many images as before, and the same ones."
+    path = datasets.make_digits_sample(data / 'digits_sample')
+    three, seven = (sorted((path / f'valid/{digit}').iterdir())[0] for digit in '37')
+    contents = [file.read_bytes() for file in (three, seven)]
+    three.write_bytes(contents[1])
+    seven.write_bytes(contents[0])
+    with pytest.raises(AssetError, match='its images are not those of digits_sample'): datasets.mnist_sample()
+
+
+@pytest.mark.parametrize('name, says', [
+    ('train/5/x.png', 'train/5/x.png does not belong there'), ('train/3/sub/x.png', 'train/3/sub/x.png does not belong there'),
+    ('train/3/zz.bmp', 'train/3 holds 1,169 of 1,168 images'), ('valid/7/ZZ.PNG', 'valid/7 holds 37 of 36 images'),
+    ('x.jpg', 'x.jpg does not belong there')])
+def test_an_image_more(data, name, says):
+    "fastai would train with it."
+    path = datasets.make_digits_sample(data / 'digits_sample')
+    (path / name).parent.mkdir(exist_ok=True)
+    Image.new('L', (28, 28)).save(path / name)
+    with pytest.raises(AssetError, match=says): datasets.mnist_sample()
+
+
+def test_what_does_no_harm_beside_the_images(data):
+    path = datasets.make_digits_sample(data / 'digits_sample')
+    (path / 'models').mkdir()
+    for name in ('models/tmp.pth', 'export.pkl', '.DS_Store', 'train/3/Thumbs.db'):
+        (path / name).touch()
+    os.symlink(path / 'models', path / 'models' / 'circle')
+    assert datasets.mnist_sample() == path
+
+
+@pytest.mark.parametrize('name, make', [('digits_sample', datasets.make_digits_sample), ('photo_patches', photographs.make_photo_patches)])
+def test_what_another_pillow_has_made(data, monkeypatch, name, make):
+    "Other bytes, or pixels that are a little different: it is made again, and compared."
+    path = make(data / name)
+    assert datasets.files_digest([str(path / image) for image in datasets.images_in(path)]) == datasets.FILES_DIGEST[name]
+    monkeypatch.setitem(datasets.FILES_DIGEST, name, 'another')
+    assert datasets.damage(path) is None
+    monkeypatch.setitem(datasets.PIXELS_DIGEST, name, 'another')
+    assert datasets.damage(path, make) is None and datasets.damage(path) is None
+    first = path / next(datasets.images_in(path))
+    Image.open(first).transpose(Image.Transpose.ROTATE_180).save(first)
+    assert datasets.damage(path, make) == f'its images are not those of {name}'
 
 
 @pytest.fixture
@@ -195,11 +241,13 @@ def zipped(data, server, monkeypatch, tmp_path_factory) -> str:
         (folder / 'in' / 'hymenoptera_data' / name).mkdir(parents=True)
         for i in range(n):
             Image.new('RGB', (50, 40), (i, 99, 3)).save(folder / 'in' / 'hymenoptera_data' / name / f'{i}.jpg')
-    files = [file for name in few for file in datasets.images_in(folder / 'in' / 'hymenoptera_data', name)]
+    files = [str(folder / 'in/hymenoptera_data' / name) for name in datasets.images_in(folder / 'in/hymenoptera_data')]
     monkeypatch.setitem(datasets.N_IMAGES, 'hymenoptera_data', few)
     monkeypatch.setitem(datasets.FILES_DIGEST, 'hymenoptera_data', datasets.files_digest(files))
     monkeypatch.setattr(photographs, 'data_folder', lambda: data)
-    server.answer = Path(shutil.make_archive(str(folder / 'all'), 'zip', folder / 'in')).read_bytes()
+    made = shutil.make_archive(str(folder / 'all'), 'zip', folder / 'in')
+    monkeypatch.setattr(photographs, 'ARCHIVE_SHA256', datasets.files_digest([made]))
+    server.answer = Path(made).read_bytes()
     return server.url.replace('mnist_sample.tgz', 'hymenoptera_data.zip')
 
 
@@ -217,7 +265,7 @@ def test_photographs_are_downloaded_then_found_then_checked(data, server, zipped
         photographs.photo_sample()
 
 
-@pytest.mark.parametrize('answer, said', [(404, 'error 404'), (b'PK\3\4 half a zip', 'not a whole archive')])
+@pytest.mark.parametrize('answer, said', [(404, 'error 404'), (b'PK\3\4 half a zip', 'not the file that is expected')])
 def test_without_them_there_are_patches(data, server, zipped, monkeypatch, capsys, answer, said):
     server.answer = answer
     monkeypatch.setattr(photographs.download_photographs, '__defaults__', (zipped,))

@@ -260,3 +260,102 @@ def test_images_beside_the_classes(tmp_path):
     check = check_images(tmp_path)
     assert check.layout.code.startswith("path = path/'train'") and 'test would be taken for a class' in check.layout.says
     assert [row.found for row in check.problems if row.kind == 'space'] == ["written 'dog '"]
+
+
+def noise(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.random.default_rng(len(name)).integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(folder / name)
+    return folder
+
+
+def table_of_images(folder: Path, names: list[str], labels: tuple = ('cat', 'cat', 'dog'), column: str = 'label') -> Path:
+    rows = [f'{name},{labels[i % len(labels)]}\n' for i, name in enumerate(names)]
+    (folder / 'labels.csv').write_text(f'name,{column}\n' + ''.join(rows))
+    return folder
+
+
+@pytest.mark.parametrize('folders', [['all'], ['batch0', 'batch1'], ['crops/all']])
+def test_a_table_that_divides_the_images_in_another_way_than_the_folders(tmp_path, folders):
+    names = [f'{folders[i % len(folders)]}/{i:02}.png' for i in range(24)]
+    check = check_images(table_of_images(noise(tmp_path, *names), names))
+    assert check.layout.kind == 'csv' and check.files.label.value_counts().to_dict() == {'cat': 16, 'dog': 8}
+    assert 'not the folders' in check.layout.says and 'one class' not in kinds(check)
+
+
+def test_folders_that_stay_the_classes(tmp_path):
+    "A table with other names for them, one of something else, one of half of the images, and one that agrees but for a row."
+    names = [f'{"ab"[i % 2]}/{i:02}.png' for i in range(24)]
+    noise(tmp_path, *names)
+    for rows, labels, column in ((names, ('0', '1'), 'label'), (names, ('May', 'June', 'July'), 'month'),
+                                 (names[:12], ('cat', 'cat', 'dog'), 'label'), (names, ('a', 'b', 'a', 'a'), 'label')):
+        assert guess_layout(table_of_images(tmp_path, rows, labels, column)).kind == 'folders', (labels, column)
+
+
+@pytest.mark.parametrize('beside', ['valid/a', 'holdout/a'])
+@pytest.mark.parametrize('has_table', [False, True])
+def test_an_empty_train(tmp_path, beside, has_table):
+    names = [f'{beside[:-1]}{label}/{i:02}.png' for label in 'ab' for i in range(12)]
+    noise(tmp_path, *names)
+    (tmp_path / 'train/a').mkdir(parents=True)
+    if has_table: table_of_images(tmp_path, names, ('a',) * 12 + ('b',) * 12)
+    is_named = has_table and beside == 'holdout/a' # a table may know more of other folders than one for validation
+    layout = guess_layout(tmp_path)
+    assert (layout.kind != 'unknown') if is_named else layout.says == 'the folder train holds no images to train with'
+
+
+@pytest.mark.parametrize('names', [('IMG_{}', 'DSC_{}'), ('IMG_{}', 'cat_{}'), ('PXL_20230101_{}', 'MVI_{}'), ('frame{}', 'IMG-{}')])
+def test_what_cameras_call_their_images(tmp_path, names):
+    assert guess_layout(noise(tmp_path, *(f'{name.format(f"{i:04}")}.png' for name in names for i in range(9)))).kind == 'unknown'
+
+
+def test_folders_that_are_closed(photos):
+    "are named first."
+    from easing_fastai.train.fit import usable_images
+    check = check_images(photos)
+    for n, what in (1, ': these folders may not be opened (sky)'), (2, 'These folders may not be opened: sky, temple. Only one'):
+        closed = ['sky', 'temple'][:n]
+        check.problems = [module.Problem('closed folder', name) for name in closed]
+        check.files = check.files[~check.files.label.isin(closed)]
+        if n == 1: assert any(what in note for note in usable_images(check)[1])
+        else:
+            with pytest.raises(FolderError, match=what[:30]): usable_images(check)
+    assert next(iter(module.PROBLEMS)) == 'closed folder'
+
+
+@pytest.mark.parametrize('orientation', range(0, 10))
+def test_how_a_camera_was_held(tmp_path, orientation):
+    "5 to 8 lie on their side, 2 to 4 are upside down or mirrored, the others say nothing."
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new('RGB', (40, 30)).save(tmp_path / 'x.jpg', exif=exif)
+    kind = 'turned' if orientation in (5, 6, 7, 8) else 'mirrored' if orientation in (2, 3, 4) else None
+    assert one_file.look_at(tmp_path / 'x.jpg').problems == ([(kind, f'orientation {orientation}')] if kind else [])
+
+
+@pytest.mark.parametrize('name', ['x.png', 'x.tif'])
+@pytest.mark.parametrize('most, kind, is_deep', [(255, np.uint16, False), (256, np.uint16, True), (65535, np.uint16, True), (200, np.int32, False),
+                                                 (1, np.float32, True), (255, np.float32, False), (-9, np.int32, True)])
+def test_many_bits_for_small_numbers(tmp_path, name, most, kind, is_deep):
+    "What is lost, is judged by what fastai reads."
+    if name == 'x.png' and kind is not np.uint16: pytest.skip('PNG has no such numbers')
+    pixels = np.linspace(0, most, 32 * 32).astype(kind).reshape(32, 32)
+    Image.fromarray(pixels).save(tmp_path / name)
+    seen = one_file.look_at(tmp_path / name)
+    assert [kind for kind, _ in seen.problems] == ['deep colours'] * is_deep
+    same = np.array_equal(np.asarray(Image.open(tmp_path / name).convert('RGB'))[..., 0], pixels.astype(int))
+    assert same or is_deep, 'nothing is called good that changes'
+
+
+def photoshop(layers: bytes) -> bytes:
+    "A Photoshop file: its layers, and the image that they make together."
+    size = (32).to_bytes(4, 'big')
+    head = b'8BPS' + (1).to_bytes(2, 'big') + bytes(6) + (3).to_bytes(2, 'big') + size * 2 + (8).to_bytes(2, 'big') + (3).to_bytes(2, 'big')
+    return head + bytes(8) + layers + bytes(2) + np.random.default_rng(0).integers(0, 255, 3 * 32 * 32, dtype=np.uint8).tobytes()
+
+
+@pytest.mark.parametrize('layers', [bytes(4), (40).to_bytes(4, 'big') + (36).to_bytes(4, 'big') + (-5).to_bytes(2, 'big', signed=True) + b'\xff' * 34])
+def test_broken_layers_beside_a_whole_image(tmp_path, layers):
+    (tmp_path / 'x.psd').write_bytes(photoshop(layers))
+    seen = one_file.look_at(tmp_path / 'x.psd')
+    assert seen.digest and seen.problems == []

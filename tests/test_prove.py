@@ -66,3 +66,21 @@ def test_an_iterator_is_not_compared_with_itself():
             prove_equal({'valid': same}, {'valid': same})
     assert str(prove_equal(batches, batches)).startswith('every one of 2 batches') # a list can be read twice
     assert str(prove_equal(iter(batches), iter(batches))).startswith('every one of 2 batches')
+
+
+@pytest.mark.parametrize('pair', [(None, 1), [1, None], {'a': None}, {'a': torch.ones(2), 'b': None}, [[1.0], [None]],
+                                  [(torch.ones(2), None)]])
+def test_nothing_is_no_proof_wherever_it_stands(pair):
+    with pytest.raises(TypeError, match='nothing to compare in None'): prove_equal(pair, pair)
+
+
+@pytest.mark.parametrize('x, says', [
+    ('text', '1 text'), (['a', 'b'], '2 texts'), ([1, 'a'], '1 number and 1 text'), ({'w': torch.ones(2), 'of': 'a'}, '1 tensor (2 numbers) and 1 text')])
+def test_texts_are_no_numbers(x, says):
+    assert str(prove_equal(x, x)) == f'every one of {says} is equal to the last bit'
+    with pytest.raises(NotEqual): prove_equal(x, 'other' if isinstance(x, str) else {**x, 'of': 'b'} if isinstance(x, dict) else [*x[:-1], 'c'])
+
+
+def test_texts_under_a_name_of_their_own():
+    assert str(prove_equal(['a', 'b'], ['a', 'b'], 'classes')) == 'every one of 2 classes is equal to the last bit'
+    assert str(prove_equal([['a', 1.0]], [['a', 1.0]], 'results')) == 'every one of 2 results is equal to the last bit'

@@ -1,4 +1,8 @@
 "The tools on a network of timm, photographs and three classes; its weights are random, so no network is needed."
+import pickle
+import socket
+from hashlib import sha256
+
 import photos
 import pytest
 import torch
@@ -74,7 +78,7 @@ def test_train_and_load(folder, tmp_path, monkeypatch):
     "With random weights in place of those on the Hub."
     create = timm.create_model
     monkeypatch.setattr(timm, 'create_model', lambda name, pretrained=False, **kwargs: create(name, **kwargs))
-    monkeypatch.setattr(fitting, 'ready_timm', lambda name: None)
+    monkeypatch.setattr(fitting, 'ready_timm', lambda name: 'nowhere')
     said = []
     card = train(folder, tmp_path / 'model', 1, NAME, say=said.append, settings=fitting.Settings(size=48))
     assert card.arch == NAME and card.mean == [0.5, 0.5, 0.5] and any(NAME in text for text in said)
@@ -94,6 +98,77 @@ def test_weights_that_cannot_be_had(monkeypatch):
     with pytest.raises(AssetError, match='timm has no pretrained weights for resnet18d_none'):
         monkeypatch.setattr(timm, 'get_pretrained_cfg', lambda name: None)
         fitting.ready_timm('resnet18d_none')
+
+
+class Program:
+    "A pickle of it makes a file when it is loaded."
+    def __init__(self, file): self.file = file
+    def __reduce__(self): return open, (str(self.file), 'w')
+
+
+def cached(cache, name, content, digest=None):
+    "A file of weights, where Hugging Face's client keeps it."
+    repo = cache / f'models--{timm.get_pretrained_cfg(NAME).hf_hub_id.replace("/", "--")}'
+    file, blob = repo / 'snapshots' / ('a' * 40) / name, repo / 'blobs' / (digest or sha256(content).hexdigest())
+    for path in (file, blob, repo / 'refs/main'): path.parent.mkdir(parents=True, exist_ok=True)
+    (repo / 'refs/main').write_text('a' * 40)
+    blob.write_bytes(content)
+    file.symlink_to(blob)
+    return file
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    "An empty cache of Hugging Face's client, and no network."
+    def no_network(*args, **kwargs): raise AssertionError(f'the network was asked: {args}')
+    monkeypatch.setattr(socket, 'getaddrinfo', no_network)
+    monkeypatch.setenv('EASING_FASTAI_OFFLINE', '1')
+    monkeypatch.setattr('huggingface_hub.constants.HF_HUB_CACHE', str(tmp_path))
+    return tmp_path
+
+
+def weights(change=lambda tensors: tensors):
+    from safetensors.torch import save
+    return save(change(timm.create_model(NAME, pretrained=False).state_dict()))
+
+
+def test_weights_on_this_disk(cache, folder):
+    "They are used, and nobody is asked whether there are newer ones."
+    cached(cache, 'model.safetensors', content := weights())
+    from safetensors.torch import load
+    dls = ImageDataLoaders.from_folder(folder, valid_pct=0.2, seed=42, item_tfms=Resize(64, 'squish'), bs=8, num_workers=0)
+    learn = fitting.learner_for(dls, NAME)
+    found, stored = learn.model[0].model.state_dict(), load(content)
+    prove_equal(found, {name: stored[name] for name in found})
+
+
+def without_one(tensors): return dict(list(tensors.items())[1:])
+def with_nan(tensors): return {name: x * float('nan') if x.is_floating_point() else x for name, x in tensors.items()}
+def of_another(tensors): return {'x': torch.zeros(3)}
+
+
+@pytest.mark.parametrize('change, says', [(without_one, 'Missing key'), (with_nan, 'numbers that are none'), (of_another, 'Missing key')])
+def test_weights_that_are_others(cache, change, says):
+    cached(cache, 'model.safetensors', weights(change))
+    with pytest.raises(AssetError, match=rf'cannot be used: .*{says}.*Remove .*models--'): fitting.ready_timm(NAME)
+
+
+def test_weights_cut_off(cache):
+    cached(cache, 'model.safetensors', weights()[:-99])
+    with pytest.raises(AssetError, match='cannot be used'): fitting.ready_timm(NAME)
+
+
+def test_weights_with_a_wrong_byte(cache):
+    content = bytearray(weights())
+    content[-3] ^= 1
+    cached(cache, 'model.safetensors', bytes(content), sha256(weights()).hexdigest())
+    with pytest.raises(AssetError, match='SHA-256 is not'): fitting.ready_timm(NAME)
+
+
+def test_a_program_as_weights(cache):
+    cached(cache, 'pytorch_model.bin', pickle.dumps(Program(cache / 'it_ran'), protocol=2))
+    with pytest.raises(AssetError, match='Nothing in them was run'): fitting.ready_timm(NAME)
+    assert not (cache / 'it_ran').exists()
 
 
 def test_a_network_with_a_size_of_its_own():

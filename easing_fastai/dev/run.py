@@ -63,7 +63,8 @@ def start_and_execute(
     "Starts a kernel, executes the notebook and ends the kernel; raises `KernelError` if it does not start."
     warnings = ','.join(filter(None, (os.environ.get('PYTHONWARNINGS'), SILENCED)))
     try:
-        env = {**env, **os.environ, 'PYTHONWARNINGS': warnings}
+        own = {name: value for name, value in os.environ.items() if name != 'MPLBACKEND'} # in a notebook it is inline
+        env = {**env, **own, 'PYTHONWARNINGS': warnings}
         with log.open('w') as file: client.start_new_kernel(env=env, stderr=file)
         client.start_new_kernel_client()
     except (RuntimeError, OSError) as e:

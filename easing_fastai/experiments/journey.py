@@ -30,7 +30,7 @@ class Stop:
     def pixels(self) -> np.ndarray:
         "All numbers at this stop."
         if isinstance(self.value, Tensor): return np.asarray(self.value.detach().cpu())
-        return np.array(Image.open(self.value) if isinstance(self.value, Path) else self.value)
+        return np.array(Image.open(self.value, formats=['PNG']) if isinstance(self.value, Path) else self.value)
 
     @property
     def shape(self) -> tuple:

@@ -41,7 +41,8 @@ def _form(
 ) -> str:
     "What lies at a stop, in words."
     if isinstance(stop.value, Path):
-        return f'a PNG file of {stop.value.stat().st_size} bytes, mode {Image.open(stop.value).mode}'
+        mode = Image.open(stop.value, formats=['PNG']).mode
+        return f'a PNG file of {stop.value.stat().st_size} bytes, mode {mode}'
     if not isinstance(stop.value, Tensor): return f'an image, mode {stop.value.mode}'
     return 'a tensor' if len(stop.shape) == 3 else 'a batch'
 

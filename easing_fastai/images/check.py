@@ -11,12 +11,11 @@ __all__ = ['FEW', 'UNBALANCED', 'MANY', 'PROBLEMS', 'known_problems', 'Problem',
            'check_images']
 
 # %% ../../nbs/api/images/67_check.ipynb #cell-002
-import csv, os, unicodedata, warnings
+import os, unicodedata, warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 # %% ../../nbs/api/images/67_check.ipynb #cell-003
@@ -24,7 +23,7 @@ import pandas as pd
 from fastai.data.transforms import image_extensions
 from fastprogress.fastprogress import progress_bar
 from PIL import Image
-from ..base.files import FolderError, existing_folder, printable
+from ..base.files import FolderError, existing_folder, packaged, printable, rows_of
 from ..base.show import Code, Finding, Report, listed, plural
 from .contents import Contents, look_into
 from .layout import BATCH, CsvGuess, Layout, guess_layout, images_to_train_on
@@ -38,8 +37,8 @@ MANY = 500       # more PNG files than these take too long to unpack
 def known_problems() -> dict[str, dict[str, str]]: # kind: verdict, what, to_do
     "The kinds of problem, in the order in which they are reported."
     limits = dict(FEW=FEW, BATCH=BATCH, UNBALANCED=UNBALANCED, MANY=MANY, TINY=TINY, NARROW=NARROW, HUGE=HUGE)
-    with (files('easing_fastai')/'data'/'image_problems.csv').open(encoding='utf-8', newline='') as f:
-        return {row.pop('kind'): row | {'what': row['what'].format(**limits)} for row in csv.DictReader(f)}
+    rows = packaged('image_problems.csv', rows_of)
+    return {row.pop('kind'): row | {'what': row['what'].format(**limits)} for row in rows}
 
 PROBLEMS = known_problems()
 

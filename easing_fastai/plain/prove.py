@@ -238,16 +238,18 @@ def prove_equal(
     "The proof that two things are equal, or `NotEqual`, which says where they first differ."
     if not 0 <= tolerance < float('inf'): raise ValueError(f'the tolerance is a distance, not {tolerance}')
     seen, largest = Counter(), 0.0
-    for x in (a, b):
-        if x is None: raise TypeError('there is nothing to compare in None')
     for where, x, y in pairs(a, b, '', seen):
+        if x is y is None: raise TypeError(f'{where}: there is nothing to compare in None'.lstrip(': '))
         largest = max(largest, compare_pieces(x, y, where, tolerance))
-        seen.update(tensors=1, real=x is not None,
-                    numbers=x.numel() if isinstance(x, torch.Tensor) else 1)
-    if seen['numbers'] and not seen['real']: raise TypeError('there is nothing to compare in them')
-    if not seen['numbers']: raise NotEqual('both are empty, and that proves nothing', '')
+        if isinstance(x, str): seen.update(texts=1)
+        else: seen.update(tensors=1, numbers=x.numel() if isinstance(x, torch.Tensor) else 1)
+    if not (n := seen['numbers'] + seen['texts']): raise NotEqual('both are empty, and that proves nothing', '')
     noun = noun_for(a)
-    return Proof({what or noun: seen[noun]}, {what or noun: seen['numbers']}, tolerance, largest)
+    if what: # its own word for all of them
+        count = {'numbers': n, 'tensors': seen['tensors'] + seen['texts']}.get(noun, seen[noun])
+        return Proof({what: count}, {what: n}, tolerance, largest)
+    counts = {name: seen[name] for name in (noun, 'texts') if seen[name]}
+    return Proof(counts, {name: seen['texts' if name == 'texts' else 'numbers'] for name in counts}, tolerance, largest)
 
 def largest_distance(
     a, # anything `prove_equal` compares

@@ -25,7 +25,7 @@ from PIL import Image
 from safetensors import SafetensorError
 from torch import nn
 from ..assets.network import AssetError
-from ..base.files import MADE_BY, FolderError, expanded, home_relative, is_model, printable
+from ..base.files import MADE_BY, FolderError, expanded, home_relative, is_model, printable, try_to_make
 from ..base.files import whole_folder
 from ..base.formats import GET_HEIC, image_formats
 from ..base.show import shorten
@@ -136,6 +136,10 @@ def refuse_small_disk(
                           'Choose another place with --out.')
     needed = sum(t.nbytes for t in model.state_dict().values()) + 5_000_000 # for the figures and the page
     free = shutil.disk_usage(parent).free
+    try: try_to_make(folder)
+    except (OSError, ValueError) as e: # too long a name, a place that only looks like a folder
+        raise FolderError(f'{where} cannot be made: {getattr(e, "strerror", None) or e}. '
+                          'Choose another place with --out.') from e
     if free < needed:
         raise FolderError(f'There are {free/1e6:,.0f} MB free for {where}, and this model needs {needed/1e6:,.0f} MB. '
                           'Make room, or choose another place with --out.')
