@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import command, start, state
+from conftest import REAL_HOME, command, start, state
 from fastai.learner import Learner
 from photos import class_folders, cuttings, names
 from PIL import ExifTags, Image
@@ -178,6 +178,20 @@ def test_photographs_and_a_network_for_them(tmp_path):
     for weights in learn.model[0].parameters():
         torch.nn.init.zeros_(weights)
     assert frozen_rival(learn, files) == {'frozen network with logistic regression': found}, 'of the network as it was before'
+
+
+@pytest.mark.real
+def test_ants_and_bees(tmp_path):
+    "One of the trainings that the page of `train` tells of: it is not worse than the frozen network."
+    from easing_fastai.assets.backbone import lite0_file
+
+    path = Path(REAL_HOME or Path.home() / '.fastai') / 'data' / 'hymenoptera_data'
+    if not (path.is_dir() and lite0_file()): pytest.skip('the ants and bees or the extra photos are not on this disk')
+    card = training.train(path, tmp_path / 'model', arch='efficientnet_lite0', seed=0)
+    page = (tmp_path / 'model' / 'index.html').read_text(encoding='utf-8')
+    frozen = float(re.search(r'frozen network with logistic regression (\d+\.\d)%', page)[1]) / 100
+    assert (card.n_train, card.n_valid, card.size) == (245, 153, 224)
+    assert card.accuracy > 0.92 and card.accuracy > frozen - 0.02, (card.accuracy, frozen)
 
 
 @pytest.mark.parametrize('missing, installed, said', [('resnet18', False, True), ('resnet18', True, False), ('photographs', False, False)])
