@@ -41,7 +41,7 @@ def plot_first_layers(
             ax.imshow(shown, extent=(i + 0.05, i + 0.95, 0.05, 0.95), interpolation='nearest')
         ax.set(xlim=(0, most), ylim=(0, 1), aspect='equal')
         ax.axis('off')
-        ax.set_title(f'{name}: {len(filters)} filters, {share:.0%} of their numbers is colour', fontsize=9, loc='left')
+        ax.set_title(f'{name}: {len(filters)} filters, share of colour {share:.0%}', fontsize=9, loc='left')
     return axes[0].figure
 
 # %% ../../nbs/figures/11_photographs.ipynb #cell-007
