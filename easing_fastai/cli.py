@@ -135,11 +135,11 @@ def doctor():
 @app.command()
 def download():
     "Fetch data and weights for when you are offline."
-    from easing_fastai.assets.backbone import download_resnet18
+    from easing_fastai.assets.backbone import GET_LITE0, download_resnet18, lite0_file
     from easing_fastai.assets.datasets import download_mnist_sample
     from easing_fastai.assets.network import AssetError
     from easing_fastai.assets.photographs import download_photographs
-    failed = False
+    failed = []
     wanted = {'MNIST_SAMPLE': download_mnist_sample, 'ResNet-18': download_resnet18,
               'the ants and bees': download_photographs}
     for name, fetch in wanted.items():
@@ -148,8 +148,12 @@ def download():
             try: say(f'{name} is in {home_relative(fetch())}', '✓ ', 'green')
             except AssetError as e:
                 complain(str(e))
-                failed = True
-    if failed: fail('Not everything could be fetched. What is missing is replaced by what the package carries.')
+                failed.append(name)
+    if not failed: return
+    sentences = ['Not everything could be fetched. What is missing is replaced by what the package carries.']
+    if 'ResNet-18' in failed and lite0_file() is None:
+        sentences.append(f'Its network has never seen a photograph; for one that has: {GET_LITE0}')
+    fail(*sentences)
 
 # %% ../nbs/api/91_cli.ipynb #cell-c13
 def chosen_chapters(

@@ -35,12 +35,22 @@ def test_a_notebook_of_the_library(path, data, tmp_path):
 
 @pytest.mark.long
 @pytest.mark.notebook
-def test_a_chapter_with_resnet18(tmp_path, digits):
+@pytest.mark.parametrize('name', ['04_head_and_backbone', '11_photographs'])
+def test_a_chapter_with_resnet18(name, tmp_path, digits):
     "Random weights in the place and form of ImageNet's: the way that readers with a network go."
     url = resnet18_in(tmp_path / 'torch' / 'hub' / 'checkpoints')
     before = f"from torchvision.models import ResNet18_Weights; ResNet18_Weights.DEFAULT.value.url = '{url}'\n"
-    path = REPO / 'nbs' / '04_head_and_backbone.ipynb'
+    path = REPO / 'nbs' / f'{name}.ipynb'
     run_notebook(nbformat.read(path, 4), path.name, tmp_path / 'copy', before, TORCH_HOME=str(tmp_path / 'torch'))
+
+
+@pytest.mark.long
+@pytest.mark.notebook
+def test_photographs_with_the_digits_network(tmp_path, digits):
+    "Chapter 11 where no network can be had that has seen a photograph."
+    path = REPO / 'nbs' / '11_photographs.ipynb'
+    before = 'from easing_fastai.assets import backbone; backbone.lite0_file = lambda: None\n'
+    run_notebook(with_solutions(path), path.name, tmp_path, before)
 
 
 ACCURACY = """

@@ -1,10 +1,12 @@
 "The twins on photographs, several classes and other architectures: equal to the last bit."
 import random
+from pathlib import Path
 
 import photos
 import pytest
 import torch
 import torchvision
+from conftest import REAL_HOME
 from test_plain_training import prove
 
 from easing_fastai.plain import augmentation, dataloaders, fine_tune, vision_model
@@ -68,6 +70,50 @@ def test_fine_tune_on_photographs(folder, method):
     from easing_fastai.assets.backbone import digits_resnet18
 
     assert both(folder, digits_resnet18, method=method).endswith('equal to the last bit')
+
+
+def batches_proof(path, method, valid, size=64, bs=13):
+    "Both loaders, pass by pass: crops at random, an image left over."
+    from fastai.vision.all import ImageDataLoaders, Normalize, Resize, imagenet_stats, set_seed
+
+    set_seed(42)
+    dls = ImageDataLoaders.from_folder(path, valid=valid, bs=bs, num_workers=0, item_tfms=Resize(size, method), device='cpu',
+                                       batch_tfms=Normalize.from_stats(*imagenet_stats))
+    theirs = [[t.as_subclass(torch.Tensor) for t in batch] for loader in dls for batch in loader]
+    random.seed(42), torch.manual_seed(42)
+    train, held_out, _ = dataloaders.plain_dataloaders(path, size=size, method=method, bs=bs, valid=valid, stats=imagenet_stats)
+    return prove_equal([[*batch] for loader in (train, held_out) for batch in loader], theirs)
+
+
+@pytest.fixture(scope='module')
+def jpegs(tmp_path_factory):
+    "Pieces of two photographs, of many sizes and of both kinds of JPEG: in colour and grey."
+    from sklearn.datasets import load_sample_image
+
+    path, rng = tmp_path_factory.mktemp('jpegs'), random.Random(0)
+    for part, n in (('train', 15), ('valid', 5)):
+        for label in ('china', 'flower'):
+            (path / part / label).mkdir(parents=True)
+            photo = photos.Image.fromarray(load_sample_image(f'{label}.jpg'))
+            for i in range(n):
+                width, height = rng.randint(70, 640), rng.randint(70, 427)
+                left, top = rng.randint(0, 640 - width), rng.randint(0, 427 - height)
+                piece = photo.crop((left, top, left + width, top + height)).convert('L' if i == 3 else 'RGB')
+                piece.save(path / part / label / f'{i}.jpg', quality=rng.choice((60, 80, 95)))
+    return path
+
+
+@pytest.mark.parametrize('method', ['crop', 'pad', 'squish'])
+def test_batches_of_jpegs_of_many_sizes(jpegs, method):
+    assert str(batches_proof(jpegs, method, valid='valid')).endswith('equal to the last bit')
+
+
+@pytest.mark.real
+@pytest.mark.parametrize('method', ['crop', 'pad', 'squish'])
+def test_batches_of_ants_and_bees(method):
+    path = Path(REAL_HOME or Path.home() / '.fastai') / 'data' / 'hymenoptera_data'
+    if not path.is_dir(): pytest.skip('the ants and bees are not on this disk: `easing-fastai download`')
+    assert str(batches_proof(path, method, valid='val', bs=61)).endswith('equal to the last bit')
 
 
 ARCHS = ['resnet34', 'densenet121', 'vgg11_bn', 'squeezenet1_1', 'mobilenet_v3_small', 'resnext50_32x4d', 'efficientnet_b0']

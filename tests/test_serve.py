@@ -1,7 +1,9 @@
 "The page of a model: real uploads to a real server, what visitors do wrong, and the folder that runs elsewhere."
+import html
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +17,7 @@ import psutil
 import pytest
 from conftest import REPO, command
 from PIL import Image
+from sklearn.datasets import load_sample_image
 
 pytest.importorskip('gradio', reason='the extra serve is not installed')
 
@@ -52,6 +55,8 @@ def uploads(tmp_path_factory) -> Path:
     noise.save(folder / 'photo.jpg', exif=lying)
     noise.resize((7300, 5500)).save(folder / 'forty_megapixels.jpg')
     noise.convert('RGBA').save(folder / 'ünï cödé #1.png')
+    noise.save(folder / 'iphone.heic')
+    Image.fromarray(load_sample_image('china.jpg')).save(folder / 'china.jpg', quality=95)
     (folder / 'text.jpg').write_text('Dear model,\n' * 100)
     (folder / 'empty.jpg').touch()
     (folder / 'cut.jpg').write_bytes((folder / 'photo.jpg').read_bytes()[:20_000])
@@ -85,6 +90,7 @@ def server(model, uploads, tmp_path_factory):
     folder = tmp_path_factory.mktemp('server')
     (folder / 'examples').mkdir()
     Image.open(uploads / 'photo.jpg').save(folder / 'examples' / 'one.png')
+    shutil.copy(uploads / 'iphone.heic', folder / 'examples' / 'first.heic')  # no browser shows it
     command = ['-m', 'easing_fastai', 'serve', model, '--port', free_port(), '--examples', folder / 'examples', '--threshold', '0']
     env = {'PYTHONPATH': f"{REPO}{os.pathsep}{os.environ.get('PYTHONPATH', '')}", 'TMPDIR': str(folder)}
     with served(*command, cwd=folder, env=env) as (process, address):
@@ -103,7 +109,7 @@ def ask(address: str, file: Path) -> tuple[str, dict | None]:
     return said, bars and {bar['label']: bar['confidence'] for bar in bars['confidences']}
 
 
-@pytest.mark.parametrize('name', ['photo.jpg', 'forty_megapixels.jpg', 'ünï cödé #1.png'])
+@pytest.mark.parametrize('name', ['photo.jpg', 'forty_megapixels.jpg', 'ünï cödé #1.png', 'iphone.heic', 'china.jpg'])
 def test_the_page_says_what_predict_says(server, model, uploads, name):
     said, probabilities = ask(server[1], uploads / name)
     code, output = command('predict', '--json', model, uploads / name)
@@ -171,6 +177,18 @@ def test_visitors_at_once_and_many_in_a_row(server, model, uploads):
     assert process.memory_info().rss - before < 30e6
 
 
+def test_two_hundred_in_a_row(server, uploads):
+    "A photograph again and again: from the 101st on memory stays where it is."
+    from gradio_client import Client, handle_file
+
+    client, process, used = Client(server[1], verbose=False), psutil.Process(server[0].pid), []
+    for _ in range(2):
+        said = {client.predict(handle_file(uploads / 'china.jpg'), api_name='/predict')[0] for _ in range(100)}
+        used.append(process.memory_info().rss)
+    assert len(said) == 1 and '%' in said.pop()
+    assert used[1] - used[0] < 10e6, used
+
+
 def test_port_in_use(model):
     with socket.create_server(('127.0.0.1', 0)) as taken:
         port = taken.getsockname()[1]
@@ -205,6 +223,7 @@ def space(model, uploads, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp('space') / 'my space'
     examples = tmp_path_factory.mktemp('examples')
     Image.open(uploads / 'photo.jpg').save(examples / 'one.JPG')
+    shutil.copy(uploads / 'iphone.heic', examples / 'two.heic')
     code, output = command('serve', model, '--export', folder, '--examples', examples, '--threshold', '0.5')
     assert code == 0 and 'my space is written' in output, output
     return folder
@@ -232,7 +251,8 @@ def test_what_is_in_the_space(space):
     assert head['sdk'] == 'gradio' and (space / head['app_file']).is_file() and '<b>' in head['title']
     needs = (space / 'requirements.txt').read_text()
     assert f"gradio=={head['sdk_version']}" in needs and not re.search('torch|fastai', needs)
-    assert [file.name for file in (space / 'examples').iterdir()] == ['1.jpg'] and 'THRESHOLD = 0.5' in (space / 'app.py').read_text()
+    assert 'pillow-heif' in needs and sorted(file.name for file in (space / 'examples').iterdir()) == ['1.jpg', '2.jpg']
+    assert Image.open(space / 'examples' / '2.jpg').format == 'JPEG' and 'THRESHOLD = 0.5' in (space / 'app.py').read_text()
 
 
 def test_nothing_is_overwritten(space, model):
@@ -249,7 +269,7 @@ def test_an_upload_in_the_browser(server, browser, uploads):
     page.on('request', lambda request: asked.append(request.url))
     page.on('pageerror', lambda error: errors.append(str(error)))
     page.goto(server[1])
-    for name, words in (('photo.jpg', '%'), ('text.jpg', 'is not an image')):
+    for name, words in (('photo.jpg', '%'), ('text.jpg', 'is not an image'), ('china.jpg', '%'), ('forty_megapixels.jpg', '%')):
         page.wait_for_selector('input[type=file]', state='attached')
         page.set_input_files('input[type=file]', uploads / name)
         page.wait_for_selector(f'.verdict:has-text("{words}")')
@@ -260,3 +280,49 @@ def test_an_upload_in_the_browser(server, browser, uploads):
     assert page.locator('.verdict b').count() == 0, 'a label is text'
     assert [url for url in asked if not url.startswith((server[1], 'data:', 'blob:'))] == [] and errors == []
     page.close()
+
+
+def test_two_visitors_in_the_browser(server, browser, uploads):
+    "Each of two browsers shows the answer for its own photograph."
+    files = [uploads / 'china.jpg', uploads / 'photo.jpg']
+    expected = [ask(server[1], file)[0] for file in files]
+    contexts = [browser.new_context() for _ in files]
+    pages = [context.new_page() for context in contexts]
+    for page in pages:
+        page.goto(server[1])
+        page.wait_for_selector('input[type=file]', state='attached')
+    for page, file in zip(pages, files):
+        page.set_input_files('input[type=file]', file)
+    shown = [page.wait_for_selector('.verdict').inner_text() for page in pages]
+    for context in contexts:
+        context.close()
+    assert expected[0] != expected[1] and shown == [html.unescape(re.sub('<[^>]+>', '', said)) for said in expected]
+
+
+def test_photographs_of_a_phone(tmp_path):
+    "3 × 15 of 12 megapixels, lying, of mixed kinds: checked, trained with, predicted, shown as examples of the page."
+    from easing_fastai.serve.app import check_upload
+    from easing_fastai.serve.serve import examples_from, shown_examples
+
+    folder, lying = tmp_path / 'my images', Image.Exif()
+    lying[0x0112] = 6
+    for label, (name, box) in {'temple': ('china.jpg', (90, 120, 390, 345)), 'flower': ('flower.jpg', (190, 100, 490, 325)),
+                               'sky': ('china.jpg', (320, 0, 640, 160))}.items():
+        (folder / label).mkdir(parents=True)
+        large = Image.fromarray(load_sample_image(name)).crop(box).resize((4000, 3000))
+        for n, suffix in enumerate(['.jpg'] * 6 + ['.JPG'] * 3 + ['.jpeg'] * 3 + ['.png', '.webp', '.heic']):
+            large.paste((n, n, n), (0, 0, 300, 300))  # no two alike
+            large.save(folder / label / f'IMG_{n:04}{suffix}', **({'exif': lying} if suffix != '.png' and n % 3 == 0 else {}),
+                       **{'.png': {'compress_level': 1}, '.webp': {'method': 0}}.get(suffix, {}))
+    code, output = command('check', folder)
+    assert code == 0, output
+    code, output = command('train', folder, '--out', tmp_path / 'my model', '--epochs', '1')
+    assert code == 0 and '36 images to train with, 9 held out' in output and '224×224' in output, output
+    examples = examples_from(folder)
+    code, output = command('predict', '--csv', tmp_path / 'my model', *examples)
+    assert code == 0 and output.count('IMG_') == len(examples) == 8
+    (tmp_path / 'anew').mkdir()
+    shown = shown_examples([*examples, *map(str, folder.glob('*/*.heic'))], tmp_path / 'anew')
+    assert len(shown) == 11 and {Path(file).suffix for file in shown} <= {'.jpg', '.JPG', '.jpeg'}
+    for file in shown:
+        check_upload(file, file)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import command, start, state
+from conftest import REAL_HOME, command, start, state
 from fastai.learner import Learner
 from photos import class_folders, cuttings, names
 from PIL import ExifTags, Image
@@ -55,6 +55,9 @@ def test_three_classes_in_colour(trained):
     assert card.labels == ['flower', 'sky', 'temple'] and card.accuracy > 0.8 and (card.n_train, card.n_valid) == (48, 12)
     assert set(card.versions) >= {'fastai', 'torch', 'torchvision'} and card.mean and 32 <= card.size <= 48
     assert any('a folder per class' in line for line in printed) and any('12 held out' in line for line in printed)
+    assert sum('never a photograph' in line for line in printed) == 1, 'the digits network gets no photograph in silence'
+    page = (out / 'index.html').read_text(encoding='utf-8')
+    assert 'never a photograph' in page and 'easing_fastai[photos]' in page and 'frozen network' not in page
 
 
 def test_the_model_predicts_as_the_learner_did(trained, tmp_path):
@@ -150,6 +153,64 @@ def test_predict_a_folder(trained, photos, tmp_path):
     found = json.loads(runner.invoke(app, ['predict', out, str(tmp_path / 'my'), '--json']).output)
     assert [one['image'] for one in found] == names and all(abs(sum(one['probabilities'].values()) - 1) < 1e-5 for one in found)
     assert command('predict', out, photos, '--csv', '--json')[0] == 2
+
+
+def test_photographs_and_a_network_for_them(tmp_path):
+    "The frozen network with logistic regression is computed from the network as it was before, and stands in the report."
+    from sklearn.linear_model import LogisticRegression
+
+    from easing_fastai.assets.backbone import lite0_file
+    from easing_fastai.train.report import body_outputs, frozen_rival
+
+    if lite0_file() is None: pytest.skip('the extra photos is not installed')
+    folder, kept, write = class_folders(tmp_path / 'photos', n=10), [], training.write_with_report
+    training.write_with_report = lambda folder, learn, *args, **kwargs: kept.append(learn) or write(folder, learn, *args, **kwargs)
+    try:
+        training.train(folder, tmp_path / 'model', epochs=0, settings=fit.Settings(size=64), say=lambda text: None)
+    finally:
+        training.write_with_report = write
+    learn, files = kept[0], usable_images(check_images(folder))[0]
+    found, = frozen_rival(learn, files).values()
+    page = (tmp_path / 'model' / 'index.html').read_text(encoding='utf-8')
+    assert f'frozen network with logistic regression {found:.1%}' in page
+    train, valid = (body_outputs(learn, files[files.is_valid == side]) for side in (False, True))  # the head alone was trained
+    assert LogisticRegression(C=0.1, max_iter=2000).fit(*train).score(*valid) == found > 0.8
+    for weights in learn.model[0].parameters():
+        torch.nn.init.zeros_(weights)
+    assert frozen_rival(learn, files) == {'frozen network with logistic regression': found}, 'of the network as it was before'
+
+
+@pytest.mark.real
+def test_ants_and_bees(tmp_path):
+    "One of the trainings that the page of `train` tells of: it is not worse than the frozen network."
+    from easing_fastai.assets.backbone import lite0_file
+
+    path = Path(REAL_HOME or Path.home() / '.fastai') / 'data' / 'hymenoptera_data'
+    if not (path.is_dir() and lite0_file()): pytest.skip('the ants and bees or the extra photos are not on this disk')
+    card = training.train(path, tmp_path / 'model', arch='efficientnet_lite0', seed=0)
+    page = (tmp_path / 'model' / 'index.html').read_text(encoding='utf-8')
+    frozen = float(re.search(r'frozen network with logistic regression (\d+\.\d)%', page)[1]) / 100
+    assert (card.n_train, card.n_valid, card.size) == (245, 153, 224)
+    assert card.accuracy > 0.92 and card.accuracy > frozen - 0.02, (card.accuracy, frozen)
+
+
+@pytest.mark.parametrize('missing, installed, said', [('resnet18', False, True), ('resnet18', True, False), ('photographs', False, False)])
+def test_download_names_a_network_for_photographs(missing, installed, said, monkeypatch, tmp_path):
+    "Where ResNet-18 cannot be had, and no other network has seen a photograph."
+    from easing_fastai.assets import backbone, datasets, photographs
+    from easing_fastai.assets.network import AssetError
+
+    def fetch(name):
+        if name == missing: raise AssetError('no network')
+        return tmp_path
+
+    monkeypatch.setattr(backbone, 'download_resnet18', lambda: fetch('resnet18'))
+    monkeypatch.setattr(photographs, 'download_photographs', lambda: fetch('photographs'))
+    monkeypatch.setattr(datasets, 'download_mnist_sample', lambda: fetch('digits'))
+    monkeypatch.setattr(backbone, 'lite0_file', lambda: tmp_path if installed else None)
+    code, output = command('download')
+    assert code == 1 and 'Not everything could be fetched' in output
+    assert ('pip install "easing_fastai[photos]"' in output) == said == ('never seen a photograph' in output)
 
 
 @pytest.mark.long

@@ -30,9 +30,10 @@ def middle_square(
 def body_features(
     arch: Callable, # of `backbone`
     batches: Iterable, # of images, normalised for it, and labels
+    weights: str|None = 'DEFAULT' # None: a body that has learned nothing
 ) -> tuple[torch.Tensor, torch.Tensor]: # a row for each image, float32; labels
-    "What a pretrained body sees in images, averaged over all places of its last maps."
-    body = create_body(arch(weights='DEFAULT'), cut=model_meta[arch]['cut']).eval()
+    "What a body sees in images, averaged over all places of its last maps."
+    body = create_body(arch(weights=weights), cut=model_meta[arch]['cut']).eval()
     with torch.no_grad(): found = [(body(x).mean(dim=(2, 3)), y) for x, y in batches]
     features, labels = zip(*found)
     return torch.cat(features).as_subclass(torch.Tensor), torch.cat(labels).as_subclass(torch.Tensor)

@@ -8,9 +8,10 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/serve/space.html.md"""
 __all__ = ['APP', 'page_source', 'requirements', 'space_card', 'refuse_full_folder', 'write_space']
 
 # %% ../../nbs/api/serve/78_space.ipynb #cell-002
-import json, platform, re, shutil
+import json, platform, re, shutil, tempfile
 from dataclasses import asdict
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 # %% ../../nbs/api/serve/78_space.ipynb #cell-003
@@ -19,6 +20,7 @@ from ..base.files import FolderError, expanded, home_relative, printable, whole_
 from ..base.show import shorten
 from . import app
 from .onnx_file import checked_onnx
+from .serve import shown_examples
 from ..train.model import ModelCard, TrainedModel
 
 # %% ../../nbs/api/serve/78_space.ipynb #cell-005
@@ -44,7 +46,8 @@ def page_source() -> str: # Python
 def requirements() -> str: # a line for each package
     "The packages that the page needs, in versions like those it was made with."
     exact = f'gradio=={metadata.version("gradio")}\n' # as in the card: Spaces install both
-    like = {name: metadata.version(name).split('.') for name in ('numpy', 'onnxruntime', 'pillow')}
+    heic = ['pillow-heif'] if find_spec('pillow_heif') else []
+    like = {name: metadata.version(name).split('.') for name in ('numpy', 'onnxruntime', 'pillow', *heic)}
     return exact + ''.join(f'{name}~={major}.{minor}\n' for name, (major, minor, *_) in like.items())
 
 # %% ../../nbs/api/serve/78_space.ipynb #cell-009
@@ -94,5 +97,7 @@ def write_space(
         for name, text in texts.items(): (work/name).write_text(text, encoding='utf-8')
         (work/'model.onnx').write_bytes(onnx)
         if examples: (work/'examples').mkdir()
-        for n, file in enumerate(examples, 1): shutil.copy(file, work/'examples'/f'{n}{Path(file).suffix.lower()}')
+        with tempfile.TemporaryDirectory() as anew:
+            for n, file in enumerate(shown_examples(examples, Path(anew)), 1):
+                shutil.copy(file, work/'examples'/f'{n}{Path(file).suffix.lower()}')
         refuse_full_folder(folder) # time has passed since it was looked at

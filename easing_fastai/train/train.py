@@ -31,7 +31,8 @@ from .fit import (Settings, architecture, dataloaders_for, fit, learner_for,
                                      network_name, plan_for, usable_images)
 from .model import ModelCard, refuse_small_disk, refuse_to_overwrite, packed_weights, write_model
 from .processes import alone, first_once, join
-from .report import as_png, plot_confusion, plot_results, ranked_predictions, report_page, rivals
+from .report import (as_png, frozen_rival, plot_confusion, plot_results, ranked_predictions,
+                                        report_page, rivals)
 
 # %% ../../nbs/api/train/74_train.ipynb #cell-t02
 def epoch_line(
@@ -120,6 +121,7 @@ def write_with_report(
     with plt.rc_context({'text.parse_math': False}), images_stay(check.path, files.file): # a dollar is no formula
         confusion, results = as_png(plot_confusion(truth, predicted, labels)), as_png(plot_results(check.path, ranked))
         found = rivals(check.path, files)
+        if card.resize == 'middle': found |= frozen_rival(learn, files) # photographs, and a network for them
     page = report_page(card, folder, table, check, notes, confusion, results, ranked, found)
     write_model(folder, card, weights, {'training.csv': table.to_csv(index=False).encode(), 'index.html': page.encode(),
                                         'confusion_matrix.png': confusion, 'results.png': results})
