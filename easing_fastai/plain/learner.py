@@ -58,7 +58,7 @@ def plain_one_cycle(
 
 # %% ../../nbs/03b_plain_learner.ipynb #cell-020
 class PlainAdam(torch.optim.Optimizer):
-    "Adam with weight decay apart from the gradient (*decoupled*), as `torch.optim.AdamW`, with fastai's defaults and its order of operations."
+    "Adam with weight decay apart from the gradient, as `torch.optim.AdamW`, with fastai's defaults and its order."
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.99), eps=1e-5, weight_decay=0.01):
         super().__init__(params, dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay))
 
