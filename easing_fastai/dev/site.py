@@ -65,10 +65,12 @@ class taught_once(Processor):
         cells, kept = list(self.nb.cells), []
         for cell in cells:
             if 'exports' in cell.directives_:
-                name = entry_of(kept[-1]) if kept else ''
-                if name: kept.pop()
-                source = [line for line in cell.source.splitlines() if not line.startswith('#| code-')]
-                cell.source = '\n'.join([f'#| label: {name.lower()}']*bool(name) + source)
+                lines = [line for line in cell.source.splitlines() if not line.startswith('#| code-')]
+                names = [] # of the functions, the last one first
+                while kept and entry_of(kept[-1]): names.append(entry_of(kept.pop()).lower())
+                if names: lines.insert(0, f'#| label: {names.pop()}')
+                for name in names: kept[-1].source += f'\n\n::: {{#{name}}}\n:::' # the anchors of the others
+                cell.source = '\n'.join(lines)
             if cell.cell_type == 'code' and only_imports(cell.source):
                 cell.source = f'#| code-fold: true\n#| code-summary: "Imports"\n{cell.source}'
             kept.append(cell)
