@@ -4,6 +4,7 @@ from pathlib import Path
 import re
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 here = Path(__file__).parent
 settings = ConfigParser(delimiters=['='], interpolation=None)
@@ -20,7 +21,20 @@ version = re.search(r'__version__ = "(.+)"', (here / 'easing_fastai' / '__init__
 extras = {extra: lines(f'{extra}_requirements') for extra in ('lab', 'photos', 'heic', 'serve')}
 pythons = [f'Programming Language :: Python :: 3.{minor}' for minor in range(11, 15)]
 
+# Of dev, what the command line and the notebooks import; the rest makes the repository and stays there.
+FOR_READERS = {'__init__', 'lab', 'page', 'run', 'site_home'}
+
+
+class BuildForReaders(build_py):
+    "A wheel without the modules that only developers need."
+
+    def find_package_modules(self, package: str, package_dir: str) -> list[tuple]:
+        found = super().find_package_modules(package, package_dir)
+        return [module for module in found if package != 'easing_fastai.dev' or module[1] in FOR_READERS]
+
+
 setup(
+    cmdclass={'build_py': BuildForReaders},
     version=version,
     author=config['author'],
     license_expression=config['license'],

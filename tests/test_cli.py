@@ -171,6 +171,8 @@ def test_run_makes_pages_and_tells_which_cell_failed(two_chapters):
     done = start('-c', code, COLUMNS='100')
     assert done.returncode == 1, done.stdout + done.stderr
     assert 'all is well' in done.stdout and 'ZeroDivisionError: division by zero' in done.stdout and 'x/0' in done.stdout
+    for line in ('00_good: all is well', '01_bad: ZeroDivisionError: division by zero'):  # in a pipe there are no bars
+        assert len(re.findall(rf'^{line}, \d+ s$', done.stdout, flags=re.M)) == 1
     made = next((folder / 'runs').iterdir())
     assert {p.name for p in made.iterdir()} == {'index.html', '00_good.html', '00_good.ipynb', '01_bad.html', '01_bad.ipynb'}
     assert str(made / 'index.html') in done.stdout

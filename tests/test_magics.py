@@ -16,6 +16,11 @@ def test_the_package_itself_is_light():
     assert (done.returncode, done.stdout.strip()) == (0, ''), done.stdout + done.stderr
 
 
+def test_the_functions_do_not_bring_the_magics():
+    done = cold_start('-c', "from easing_fastai.core import *; import sys; print('easing_fastai.magics' in sys.modules)")
+    assert done.stdout.strip() == 'False', done.stdout + done.stderr
+
+
 def test_a_session():
     cells = ['%load_ext easing_fastai', '%%unpack --depth 1\ndef half(n): return n/2\nhalf(4)', '%decode item_tfms', 'x = nowhere',
              '%diagnose --hints', 'x = nowhere2', '%diagnose', '%anatomy learn', '%%unpack --deep 3\n1', '%%unpack\n1/0', '%reload_ext easing_fastai',

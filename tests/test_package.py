@@ -45,9 +45,20 @@ def test_it_is_the_installed_one(python, tmp_path):
 def test_what_is_in_the_wheel(wheel):
     "The library with what it reads, and the notebooks that readers read; those of the library stay in the repository."
     inside = {name for name in zipfile.ZipFile(wheel).namelist() if '.dist-info/' not in name}
+    dev = {f'easing_fastai/dev/{p.name}' for p in (REPO / 'easing_fastai' / 'dev').glob('*.py')}
+    for_readers = {f'easing_fastai/dev/{name}.py' for name in ('__init__', 'lab', 'page', 'run', 'site_home')}
     library = {p.relative_to(REPO).as_posix() for p in (REPO / 'easing_fastai').rglob('*') if p.is_file() and '__pycache__' not in p.parts}
     notebooks = {f'easing_fastai/nbs/{p.name}' for p in (REPO / 'nbs').glob('*.ipynb')}
-    assert inside == library | notebooks
+    assert inside == library - dev | for_readers | notebooks and for_readers < dev
+
+
+def test_what_the_wheel_needs_of_dev_is_in_it(wheel):
+    "Modules and notebooks import nothing that stayed in the repository."
+    with zipfile.ZipFile(wheel) as content:
+        texts = {name: content.read(name).decode() for name in content.namelist() if name.endswith(('.py', '.ipynb'))}
+    wanted = {module for name, text in texts.items() for module in re.findall(r'easing_fastai\.dev\.(\w+) import', text)}
+    wanted |= {module for name, text in texts.items() if '/dev/' in name for module in re.findall(r'from \.(\w+) import', text)}
+    assert {'page', 'run', 'lab', 'site_home'} <= wanted and {f'easing_fastai/dev/{module}.py' for module in wanted} <= texts.keys()
 
 
 @pytest.mark.long

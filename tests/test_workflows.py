@@ -86,3 +86,9 @@ def test_what_worked_is_written_down_and_has_all_that_is_needed():
     needed = {name.lower().replace('_', '-') for name in re.findall(r'^ {4}([\w-]+)(?=[>=])', settings, flags=re.M)}
     pinned = set(re.findall(r'^([a-z0-9.-]+)==[\w.]+$', (REPO / 'constraints.txt').read_text(encoding='utf-8'), flags=re.M))
     assert len(needed) > 20 and needed <= pinned
+
+
+@pytest.mark.skipif(not shutil.which('make'), reason='make')
+def test_docs_looks_for_quarto_before_it_installs_gigabytes(tmp_path):
+    done = make('docs', f'VENV={tmp_path}/none')
+    assert done.index('command -v quarto') < done.index('pip install')
