@@ -4,6 +4,7 @@ import csv
 import inspect
 import json
 import re
+import sys
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
@@ -220,3 +221,32 @@ def test_callables_of_all_kinds():
     assert [row[0] for row in decode(dict).rows()] == ['none']  # Python does not know its parameters
     assert [row[0] for row in decode(Path.with_name).rows()] == ['name']
     assert [row[0] for row in decode(inspect.signature).rows()] == list(inspect.signature(inspect.signature).parameters)
+
+
+# ---- tables, texts, recommendations, metrics ----
+
+@pytest.mark.parametrize('room', ['fastai.tabular.core', 'fastai.tabular.data', 'fastai.tabular.learner', 'fastai.tabular.model', 'fastai.text.core',
+                                  'fastai.text.data', 'fastai.text.learner', 'fastai.text.models.core', 'fastai.text.models.awdlstm',
+                                  'fastai.collab', 'fastai.metrics'])
+def test_names_of_other_rooms(room):
+    "Each has an entry and shows how it is called; its pieces are known."
+    module = pytest.importorskip(room)
+    found = [name for name in module.__all__ if callable(getattr(module, name)) and not name.startswith('_')]
+    assert [name for name in found if name not in NAMES] == []
+    assert [name for name in found if any(not piece.means for piece in pieces_of(name)) and not NAMES[name].reads] == []
+    silent = [name for name in found if isinstance(getattr(module, name), type | type(lambda: 0)) and 'fastai has' not in str(decode(name))]
+    assert silent == []
+
+
+def test_a_room_that_cannot_be_imported(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'fastai.text.all', None)
+    uses.cache_clear()
+    try: assert 'Declares' in str(decode('TextBlock')) and 'not in the dictionary' in str(decode('tok_texxt'))
+    finally: uses.cache_clear()
+
+
+def test_other_rooms_are_not_looked_into_for_what_is_known(monkeypatch):
+    def refused(name): raise AssertionError(f'{name} was imported')
+    uses()
+    monkeypatch.setattr('easing_fastai.decode.importlib.import_module', refused)
+    for name in ('item_tfms', 'Learner', 'fine_tune', 'validation set'): str(decode(name))

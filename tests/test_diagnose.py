@@ -348,3 +348,35 @@ def test_the_table_of_reports():
     assert len(rows) >= 134 and verdicts['solved'] >= 0.7 * len(rows) and verdicts['wrong'] <= 0.03 * len(rows), verdicts
     assert verdicts.keys() <= {'solved', 'partly', 'silent', 'wrong'} and all(row['symptom'] and row['program'] for row in rows)
     assert len({row['program'] + row['before'] for row in rows}) == len(rows)
+
+
+# ---- what fastai swallows, and names that do not exist ----
+
+BUNCH = 'data = ImageDataBunch.from_folder(path, {})'
+TODAY = 'data = ImageDataLoaders.from_folder(path, {})'
+
+
+@pytest.mark.parametrize('old, today', [
+    (BUNCH.format('ds_tfms=tfms, size=24, bs=4'), TODAY.format('bs=4, item_tfms=Resize(24), batch_tfms=tfms')),
+    (BUNCH.format('ds_tfms=get_transforms(), size=24'), TODAY.format('item_tfms=Resize(24), batch_tfms=aug_transforms()')),
+    (BUNCH.format('size=24'), TODAY.format('item_tfms=Resize(24)')),
+    (BUNCH.format("test='test', ds_tfms=get_transforms(do_flip=False), size=24"),
+     TODAY.format('item_tfms=Resize(24), batch_tfms=aug_transforms(do_flip=False)')),
+    (BUNCH.format('ds_tfms=get_transforms(), size=24') + '.normalize(imagenet_stats)',
+     TODAY.format('item_tfms=Resize(24), batch_tfms=[*aug_transforms(), Normalize.from_stats(*imagenet_stats)]')),
+])
+def test_what_fastai_swallows_is_carried_over(names, old, today):
+    run('tfms = aug_transforms()', names)
+    found = failure(old, names)
+    assert found.fix == today
+    run(found.fix, names, 'the_change.py')
+
+
+@pytest.mark.parametrize('old, fix, advice', [
+    ('learn.data.test_ds', '', 'test_dl(files)'), ('learn.data.test_dl', '', 'test_dl(files)'), ('learn.data.c2i', 'learn.dls.vocab.o2i', ''),
+    ('learn.data.classes', 'learn.dls.vocab', ''), ('learn.data.nothing_of_that_name', '', 'learn.dls')])
+def test_no_name_is_proposed_that_does_not_exist(names, old, fix, advice):
+    run(LEARN, names)
+    found = failure(old, names)
+    assert found.fix == fix and advice in (found.advice or '')
+    if fix: run(fix, names, 'the_change.py')

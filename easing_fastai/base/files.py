@@ -191,7 +191,8 @@ def packaged(
         if not content.endswith(b'\n'): raise ValueError('its end is missing')
         return read(content.decode().replace('\r\n', '\n'))
     except Exception as e: # a parser fails in ways of its own
-        raise PackageError(f'{file}, which comes with easing_fastai, is damaged ({type(e).__name__}: {e}). '
+        why = ' '.join(f'{type(e).__name__}: {e}'.split())
+        raise PackageError(f'{file}, which comes with easing_fastai, is damaged ({why}). '
                            'Install it anew: pip install --force-reinstall --no-deps easing_fastai') from e
 
 def rows_of(
