@@ -152,7 +152,8 @@ def frozen_rival(
     "The accuracy of logistic regression on what the pretrained body sees, before any training."
     fresh = learner_for(learn.dls, learn.arch, head_alone=True)
     train, valid = (body_outputs(fresh, side) for side in two_sides(files))
-    return {'frozen network with logistic regression': LogisticRegression(C=0.1, max_iter=2000).fit(*train).score(*valid)}
+    line = LogisticRegression(C=0.1, max_iter=2000).fit(*train)
+    return {'frozen network with logistic regression': line.score(*valid)}
 
 # %% ../../nbs/api/train/73_report.ipynb #cell-p09
 def next_step(
