@@ -276,7 +276,7 @@ def tree() -> str:
 def test_the_tree_in_jupyterlab(browser, tree):
     page = in_jupyterlab(browser, tree)
     page.add_script_tag(content=(files('axe_playwright_python') / 'axe.min.js').read_text(encoding='utf-8'))
-    style = "all => all.map(e => [getComputedStyle(e).listStyleType, getComputedStyle(e).marginBottom])"
+    style = 'all => all.map(e => [getComputedStyle(e).listStyleType, getComputedStyle(e).marginBottom])'
     assert page.locator('.unpack ul').evaluate_all(style) == 4 * [['none', '0px']]
     style = 'all => all.map(e => [getComputedStyle(e).backgroundColor, getComputedStyle(e).paddingLeft])'
     assert page.locator('.unpack code').evaluate_all(style) == 4 * [['rgba(0, 0, 0, 0)', '0px']]
