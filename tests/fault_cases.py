@@ -328,6 +328,7 @@ CASES = [
       for name in ('é' * 120, 'x' * 240, 'x' * 256 + '/m')),
     Case('--out /proc/m', classes, (*TRAIN[:5], '/proc/m', *TRAIN[6:]), words=('/proc/m cannot be', '--out')),
     Case('--out under a file', classes_and('f', b'mine'), ('train', '.', '--epochs', '1', '--out', 'f/m'), None, words=('✗',), keeps='f'),
+    Case('a line per epoch where no bar is seen', classes, TRAIN, 0, words=('head alone: training loss', 'everything: training loss')),
     Case('train . twice', classes, f"""
 import subprocess, sys
 for _ in range(2): print(subprocess.run([sys.executable, '-m', 'easing_fastai', *{TRAIN}], capture_output=True, text=True).stdout)
@@ -412,7 +413,7 @@ main()
     *(Case(f'an odd MPLBACKEND: {args[0]}', model(lambda folder: classes(folder.parent / 'photos')), args, code, words=words,
           never=('nonsense',), env={'MPLBACKEND': 'nonsense'}, quick=False, cold=True) for args, code, words in (
         (('doctor',), 0, ('Ready',)), (('check', 'photos'), 0, ('labels',)), (('predict', 'model', 'one.png'), 0, ('one.png',)),
-        (('download',), 1, ('EASING_FASTAI_OFFLINE',)), (('run', '00'), 0, ('✓',)), (('serve', 'model', '--html', 'x.html'), 0, ('x.html is written',)),
+        (('download',), 1, ('EASING_FASTAI_OFFLINE',)), (('run', '00'), 0, ('00_environment: ', '✓')), (('serve', 'model', '--html', 'x.html'), 0, ('x.html is written',)),
         (('train', 'photos', *TRAIN[2:]), 0, ('✓',)))),
 ]
 

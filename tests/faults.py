@@ -35,7 +35,10 @@ def started(case: Case, folder: Path) -> tuple[int, str]:
     args = ('-c', case.args) if isinstance(case.args, str) else ('-m', 'easing_fastai', *case.args)
     if case.cold:
         command = [*case.within, sys.executable, *args]
-        done = subprocess.run(command, cwd=folder, env={**os.environ, **environment(folder, case.env)}, capture_output=True, timeout=LIMIT)
+        try:
+            done = subprocess.run(command, cwd=folder, env={**os.environ, **environment(folder, case.env)}, capture_output=True, timeout=LIMIT)
+        except subprocess.TimeoutExpired as e:
+            return -14, str(e.stdout or '')
         said = (done.stdout + done.stderr).decode('utf-8', 'replace')
     else:
         done = python(*args, cwd=folder, limit=case.limit, **environment(folder, case.env))
