@@ -581,7 +581,7 @@ CASES += [
           '| head -c 1')),
     *(Case(f'memory for {n} MB: {args[0]}', model(lambda folder: classes(folder.parent / 'photos')),
           LIMITED.format('AS', n * 1_000_000, args), 1, words=('not enough memory',), never=('Traceback',), quick=False, cold=True)
-      for n in (1500, 2500) for args in (('check', 'photos'), ('doctor',), ('predict', 'model', 'one.png'))),
+      for n in (1500, 2500) for args in (('check', 'photos'), ('predict', 'model', 'one.png'))),
     Case('SIGTERM in a training', classes, midway('os.kill(os.getpid(), signal.SIGTERM)'), 143, never=('Traceback',), absent='m',
           quick=False),
     Case('Ctrl-C in a training', classes, midway('os.kill(os.getpid(), signal.SIGINT)'), 130, words=('Stopped', 'Nothing was written'),
