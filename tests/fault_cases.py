@@ -345,7 +345,7 @@ for _ in range(2): print(subprocess.run([sys.executable, '-m', 'easing_fastai', 
           never=('only one class',)) for folders in ('all', 'batch0 batch1', 'crops/all')),
     Case('a table with other names for the folders', table_of('a b', '0 1'), ('check', '.'), None, words=('a 12, b 12',)),
     *(Case(f'closed folders: {" ".join(names)}', closed(*names), TRAIN, code, words=words) for names, code, words in (
-        (('a',), 0, ('folders may not be opened (a)',)), (('a', 'b'), 1, ('✗ These folders may not be opened: a, b. Only one class',)),
+        (('a',), 0, ('These folders may not be opened: a.',)), (('a', 'b'), 1, ('✗ These folders may not be opened: a, b. Only one class',)),
         (('a', 'b', 'c'), 1, ('✗ These folders may not be opened: a, b, c. There are no images',)))),
     *(Case(f'names of cameras: {one} {other}', lambda folder, names=(one, other): images(folder, [f'{name}_{i:04}.png'
           for name in names for i in range(9)]), ('check', '.'), words=NO_LABELS) for one, other in (('IMG', 'DSC'), ('PXL_20230101', 'MVI'))),

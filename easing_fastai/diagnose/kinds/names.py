@@ -121,6 +121,7 @@ def old_name(
     found = [old for old in found if old.rename or f'{old.name}=' not in old.old or calls(old.old) & calls(line)]
     return next(iter(found), None)
 
+# %% ../../../nbs/api/diagnose/kinds/59_names.ipynb #cell-008b
 def without_old_names(
     case: Case,
     change: str # a statement in which one name was changed
