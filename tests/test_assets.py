@@ -1,4 +1,5 @@
 "Data and weights without a network, from servers that misbehave, from damaged folders, and by two processes at once."
+import contextlib
 import hashlib
 import http.server
 import os
@@ -127,6 +128,33 @@ def test_a_failed_download_is_said_and_leaves_nothing(data, server, monkeypatch,
     monkeypatch.setattr(datasets.URLs, 'MNIST_SAMPLE', server.url)
     path = datasets.mnist_sample()
     assert path.name == 'digits_sample' and said in capsys.readouterr().out
+
+
+def drop_by_drop(handler):
+    "Never silent for long, and never ready."
+    handler.send_response(200)
+    handler.send_header('Content-Length', '100000')
+    handler.end_headers()
+    for _ in range(100):
+        with contextlib.suppress(OSError):  # nobody listens any more
+            handler.wfile.write(b'x')
+            handler.wfile.flush()
+        time.sleep(0.1)
+
+
+def test_a_download_that_takes_for_ever(data, server, monkeypatch):
+    "Each byte is in time, all of them are not."
+    server.answer = drop_by_drop
+    monkeypatch.setattr(network, 'LIMIT', 2)
+    began = time.monotonic()
+    with pytest.raises(AssetError, match='had not arrived after 2 seconds'): datasets.download_mnist_sample(server.url)
+    assert time.monotonic() - began < 9 and list(data.iterdir()) == []
+
+
+def test_the_limit_is_no_hindrance(data, server, monkeypatch, tmp_path_factory):
+    monkeypatch.setattr(network, 'LIMIT', 60)
+    server.answer = archive(tmp_path_factory.mktemp('source'))
+    assert datasets.damage(datasets.download_mnist_sample(server.url)) is None
 
 
 def test_a_broken_archive_leaves_nothing(data, server, tmp_path_factory):

@@ -313,7 +313,7 @@ def test_folders_that_are_closed(photos):
     "are named first."
     from easing_fastai.train.fit import usable_images
     check = check_images(photos)
-    for n, what in (1, ': these folders may not be opened (sky)'), (2, 'These folders may not be opened: sky, temple. Only one'):
+    for n, what in (1, 'These folders may not be opened: sky.'), (2, 'These folders may not be opened: sky, temple. Only one'):
         closed = ['sky', 'temple'][:n]
         check.problems = [module.Problem('closed folder', name) for name in closed]
         check.files = check.files[~check.files.label.isin(closed)]

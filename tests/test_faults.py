@@ -26,7 +26,8 @@ def one_python():
 
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='pipes, links and forked processes')
-@pytest.mark.parametrize('case', sample(60), ids=lambda case: case.name)
+@pytest.mark.parametrize('case', [*sample(60), *(pytest.param(case, marks=pytest.mark.long) for case in sample(40, light=False))],
+                         ids=lambda case: case.name)
 def test_a_fault(case):
     assert failure(case) is None
 

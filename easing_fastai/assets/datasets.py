@@ -69,6 +69,7 @@ PIXELS_DIGEST = {'mnist_sample': '9931fe127b35694afbbe5fd75762ef68931311d931bc5a
                  'photo_patches': '7583c7010b2f7b9e5d155a6f2d2018502506f8c5488a56662c332b5ec0c842a2'}
 DEPTH = 3 # folders that are looked into, one below the other: a link may lead in a circle
 
+# %% ../../nbs/api/assets/20_datasets.ipynb #cell-d06
 def images_in(
     path: Path,       # a data folder
     folder: str = '', # a folder in it
@@ -151,6 +152,7 @@ def is_known(
     if make is None: return path.name in MADE_HERE
     with TemporaryDirectory() as tmp: return found == pixels_digest(make(Path(tmp)/path.name), images)
 
+# %% ../../nbs/api/assets/20_datasets.ipynb #cell-d07
 def damage(
     path: Path, # a data folder named as in `N_IMAGES`
     make: Callable|None = None # makes such a folder, if the package can

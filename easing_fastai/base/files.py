@@ -144,6 +144,7 @@ def try_to_make(
         for parent in made:
             with suppress(OSError, ValueError): parent.rmdir()
 
+# %% ../../nbs/api/base/01_files.ipynb #cell-b28
 @contextmanager
 def whole_folder(
     folder: Path,         # where the finished folder shall be

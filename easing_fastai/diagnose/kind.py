@@ -149,7 +149,8 @@ def in_words(
     return ', '.join([f'`{rename}`']*bool(rename) + [one(name, value) for name, value in arguments.items()])
 
 # %% ../../nbs/api/diagnose/52_kind.ipynb #cell-k02
-TFMS = {'do_flip', 'flip_vert', 'max_rotate', 'max_zoom', 'max_lighting', 'max_warp', 'p_affine', 'p_lighting', 'xtra_tfms'}
+TFMS = {'do_flip', 'flip_vert', 'max_rotate', 'max_zoom', 'max_lighting', 'max_warp', 'p_affine', 'p_lighting',
+        'xtra_tfms'} # of both versions
 
 def with_tfms_of_today(
     line: str # a statement

@@ -100,8 +100,9 @@ def class_folders(
 
 # %% ../../nbs/api/images/65_layout.ipynb #cell-016
 PATTERNS = (r'^(.+?)[\W_]*\d+[\W_]*\.\w+$', r'^([^\W_]+)[\s_-]')
-CAMERAS = {'img', 'imge', 'imag', 'image', 'dsc', 'dscn', 'dscf', 'cimg', 'pxl', 'mvi', 'mvimg', 'vid', 'gopr', 'dji', 'sam',
-           'p', 'pic', 'pict', 'photo', 'frame', 'scan', 'screenshot', 'screenshotat', 'whatsappimage', 'whatsappimageat'}
+CAMERAS = {'img', 'imge', 'imag', 'image', 'dsc', 'dscn', 'dscf', 'cimg', 'pxl', 'mvi', 'mvimg', 'vid', 'gopr', 'dji',
+           'sam', 'p', 'pic', 'pict', 'photo', 'frame', 'scan', 'screenshot', 'screenshotat',
+           'whatsappimage', 'whatsappimageat'}
 
 def is_number(
     name: str # of a file

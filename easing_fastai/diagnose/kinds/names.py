@@ -121,6 +121,7 @@ def old_name(
     found = [old for old in found if old.rename or f'{old.name}=' not in old.old or calls(old.old) & calls(line)]
     return next(iter(found), None)
 
+# %% ../../../nbs/api/diagnose/kinds/59_names.ipynb #cell-008b
 def without_old_names(
     case: Case,
     change: str # a statement in which one name was changed
@@ -130,7 +131,7 @@ def without_old_names(
     for node in ast.walk(parsed(change)):
         if not isinstance(node, ast.Attribute) or (value := value_at(case, node.value)) is None: continue
         row = next((old for old in OLD if old.name == node.attr and f'.{old.name}' in old.old and not old.was), None)
-        is_other = row and not row.rename and ast.dump(node) not in map(ast.dump, called) # as `test_dl`, once no function
+        is_other = row and not row.rename and ast.dump(node) not in map(ast.dump, called) # test_dl was no function
         if hasattr(value, node.attr) and not is_other: continue
         if row is None or not row.rename: return '', row.today if row else ''
         change = renamed(change, f'.{node.attr}', f'.{row.rename}')
