@@ -82,7 +82,7 @@ def test_what_is_no_whole_table(text):
 
 # ---- what is opened as an image ----
 
-TAUGHT_OR_MADE_HERE = {'chapters/show_it_to_others.py', 'dev/page.py', 'dev/home_figure.py'}
+TAUGHT_OR_MADE_HERE = {'dev/page.py', 'dev/home_figure.py'}
 
 
 def test_every_image_is_opened_in_known_formats():

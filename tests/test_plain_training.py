@@ -1,4 +1,5 @@
 "The twins of training: one deliberate mistake at a time is noticed, and bad input is refused with a sentence."
+import pickle
 import random
 import types
 from functools import partial
@@ -6,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from fault_cases import Program
 from torch import nn
 
 SEEDS, SIZES, WORKERS = (0, 1, 2), (64, 32), (0, 2)
@@ -244,3 +246,15 @@ def real_mnist() -> Path:
             pytest.fail(f'MNIST_SAMPLE is not in {path}: run `easing-fastai download` first')
         pytest.skip(f'MNIST_SAMPLE is not in {path}: run `easing-fastai download` first')
     return path
+
+
+def test_the_twin_runs_no_file(tmp_path, monkeypatch):
+    "A pickle under the name of ResNet-18's weights is refused: torchvision by itself would run it."
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    file = tmp_path / 'hub' / 'checkpoints' / 'resnet18-f37072fd.pth'
+    file.parent.mkdir(parents=True)
+    file.write_bytes(pickle.dumps(Program(tmp_path / 'it_ran'), protocol=2))
+    from easing_fastai.plain.vision_model import plain_vision_model
+    from torchvision.models import resnet18
+    with pytest.raises(pickle.UnpicklingError): plain_vision_model(resnet18, 2)
+    assert not (tmp_path / 'it_ran').exists()
