@@ -23,7 +23,8 @@ def image_to_probabilities(
     card: dict          # of `model.json`
 ) -> dict[str, float]: # label -> probability
     "What a model says about an image, in plain PyTorch."
-    image = ImageOps.exif_transpose(Image.open(file).convert('RGB'))
+    image = Image.open(file, formats=['JPEG', 'PNG', 'WEBP', 'GIF', 'BMP']) # none of them is a program
+    image = ImageOps.exif_transpose(image.convert('RGB'))
     image = image.resize((card['size'], card['size']), Image.Resampling.BILINEAR)
     x = normalize(pil_to_tensor(image).float()/255, card['mean'], card['std'])
     with torch.no_grad(): probabilities = network(x[None])[0].softmax(dim=0)

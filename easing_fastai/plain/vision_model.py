@@ -9,9 +9,10 @@ __all__ = ['THREE_GROUPS', 'IN_FIRST_PART', 'PoolTwice', 'batch_norm', 'plain_he
            'plain_unfreeze', 'check_two_parts', 'plain_vision_model', 'network_of', 'body_parts', 'n_maps']
 
 # %% ../../nbs/04b_plain_vision_model.ipynb #cell-004
-import re
+import os, re
 from collections.abc import Callable
 from numbers import Integral
+from unittest.mock import patch
 
 # %% ../../nbs/04b_plain_vision_model.ipynb #cell-005
 import torch
@@ -121,7 +122,8 @@ def network_of(
     what = f'arch is a function of torchvision that gives a network, such as resnet18, not {name}'
     if isinstance(arch, str): what += '; the networks that fastai takes by name, those of timm, are not rebuilt'
     if isinstance(arch, nn.Module) or not callable(arch): raise TypeError(what)
-    try: network = arch(weights=weights)
+    try:
+        with patch.dict(os.environ, TORCH_FORCE_WEIGHTS_ONLY_LOAD='1'): network = arch(weights=weights) # only numbers are read
     except TypeError as e: raise TypeError(f'{what}: {e}') from e
     if not isinstance(network, ResNet) and not type(network).__module__.startswith('torchvision.models.'):
         raise TypeError(f'{what}: it gives {type(network).__name__}')
