@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import REPO, cold_start
 
-from easing_fastai.decode import callables, decode, dictionary, hover_texts, pieces_of, signature_of, uses
+from easing_fastai.decode import ROOMS, callables, decode, dictionary, hover_texts, pieces_of, signature_of, uses
 
 NAMES = dictionary().names
 ENTRIES = [*NAMES.items(), *dictionary().concepts.items()]
@@ -247,6 +247,6 @@ def test_a_room_that_cannot_be_imported(monkeypatch):
 
 def test_other_rooms_are_not_looked_into_for_what_is_known(monkeypatch):
     def refused(name): raise AssertionError(f'{name} was imported')
-    uses()
+    uses(ROOMS[0])
     monkeypatch.setattr('easing_fastai.decode.importlib.import_module', refused)
     for name in ('item_tfms', 'Learner', 'fine_tune', 'validation set'): str(decode(name))

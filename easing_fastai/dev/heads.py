@@ -25,11 +25,12 @@ def with_head(
     nb: nbformat.NotebookNode, # changed in place
     name: str                  # of its file in nbs/, without the ending
 ) -> nbformat.NotebookNode:
-    "The notebook with two cells behind its title: reading time and links; and the installation in Colab."
+    "The notebook with two cells behind its title: reading time and links; and what has to be there first."
     address, file = web_address(), f'blob/main/nbs/{name}.ipynb'
     colab = address.replace('https://github.com', 'https://colab.research.google.com/github')
     install = ("#| hide\nif 'google.colab' in str(get_ipython()): get_ipython().run_line_magic("
-               f"'pip', 'install -q git+{address}@main')")
+               f"'pip', 'install -q git+{address}@main')\n"
+               "get_ipython().run_line_magic('load_ext', 'easing_fastai')")
     nb.cells = [cell for cell in nb.cells if not cell.source.startswith(('[Open in Colab]', install[:45]))]
     links = f'[Open in Colab]({colab}/{file}) · [Source]({address}/{file}) · {minutes_to_read(nb)} min to read'
     nb.cells[1:1] = [nbformat.v4.new_markdown_cell(links, id='head-links'),

@@ -171,7 +171,7 @@ def plain_fit_one_cycle(
     loss_func=F.cross_entropy,       # scores, labels -> loss
     metrics: tuple = (plain_accuracy,),    # scores, labels -> number
     **cycle,                         # `pct_start`, `div`, `div_final`, `moms` of `plain_one_cycle`
-) -> Training:
+) -> Training: # what was recorded
     "Trains with one cycle: `fit_one_cycle` of a new `Learner`."
     opt = optimizer(parameter_groups(model, groups, wd, wd_bn_bias))
     device, training = next(model.parameters()).device, Training()

@@ -123,7 +123,7 @@ def network_of(
     if isinstance(arch, str): what += '; the networks that fastai takes by name, those of timm, are not rebuilt'
     if isinstance(arch, nn.Module) or not callable(arch): raise TypeError(what)
     try:
-        with patch.dict(os.environ, TORCH_FORCE_WEIGHTS_ONLY_LOAD='1'): network = arch(weights=weights) # only numbers are read
+        with patch.dict(os.environ, TORCH_FORCE_WEIGHTS_ONLY_LOAD='1'): network = arch(weights=weights) # only numbers
     except TypeError as e: raise TypeError(f'{what}: {e}') from e
     if not isinstance(network, ResNet) and not type(network).__module__.startswith('torchvision.models.'):
         raise TypeError(f'{what}: it gives {type(network).__name__}')
