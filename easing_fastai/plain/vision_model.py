@@ -12,7 +12,7 @@ __all__ = ['THREE_GROUPS', 'IN_FIRST_PART', 'PoolTwice', 'batch_norm', 'plain_he
 import os, re
 from collections.abc import Callable
 from numbers import Integral
-from unittest.mock import patch
+from unittest import mock
 
 # %% ../../nbs/04b_plain_vision_model.ipynb #cell-005
 import torch
@@ -117,13 +117,13 @@ def network_of(
     arch: Callable,   # to be called
     weights: str|None # 'DEFAULT' or None
 ) -> nn.Module: # the whole network
-    "What an architecture gives; raises TypeError if that is no network of torchvision."
+    "What an architecture gives, its weights read as numbers only; raises TypeError if that is no network of torchvision."
     name = getattr(arch, '__name__', None) or repr(arch).partition('(')[0]
     what = f'arch is a function of torchvision that gives a network, such as resnet18, not {name}'
     if isinstance(arch, str): what += '; the networks that fastai takes by name, those of timm, are not rebuilt'
     if isinstance(arch, nn.Module) or not callable(arch): raise TypeError(what)
     try:
-        with patch.dict(os.environ, TORCH_FORCE_WEIGHTS_ONLY_LOAD='1'): network = arch(weights=weights) # only numbers
+        with mock.patch.dict(os.environ, TORCH_FORCE_WEIGHTS_ONLY_LOAD='1'): network = arch(weights=weights)
     except TypeError as e: raise TypeError(f'{what}: {e}') from e
     if not isinstance(network, ResNet) and not type(network).__module__.startswith('torchvision.models.'):
         raise TypeError(f'{what}: it gives {type(network).__name__}')
