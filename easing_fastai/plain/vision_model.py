@@ -117,7 +117,7 @@ def network_of(
     arch: Callable,   # to be called
     weights: str|None # 'DEFAULT' or None
 ) -> nn.Module: # the whole network
-    "What an architecture gives, its weights read as numbers only; raises TypeError if that is no network of torchvision."
+    "What an architecture gives, its weights read as numbers; raises TypeError if that is no network of torchvision."
     name = getattr(arch, '__name__', None) or repr(arch).partition('(')[0]
     what = f'arch is a function of torchvision that gives a network, such as resnet18, not {name}'
     if isinstance(arch, str): what += '; the networks that fastai takes by name, those of timm, are not rebuilt'
