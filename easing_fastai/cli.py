@@ -545,7 +545,7 @@ def prepare():
         if hasattr(stream, 'reconfigure'): stream.reconfigure(errors='replace') # ✓ has no place in a file of cp1252
     if hasattr(signal, 'SIGTERM') and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143)) # as a shell counts it; unfinished files are removed
-    os.environ.pop('MPLBACKEND', None) # what is set may not be here; nor is it for the notebooks of run and lab
+    os.environ.pop('MPLBACKEND', None) # it may name a backend that is not here, or be none for notebooks
     for what, ask in {'working folder': os.getcwd, 'temporary folder': tempfile.gettempdir}.items():
         try: ask()
         except OSError as e: fail(f'There is no {what}: {e.strerror}. Go to another folder, or set TMPDIR to one.')

@@ -196,9 +196,10 @@
         const page = link.pathname.split('/').pop(), n = Object.keys(done).filter(exercise => exercise.startsWith(page + ': ')).length;
         link.querySelector('.progress-made')?.remove();
         if (!n && !read.has(page)) continue;
-        const shown = (read.has(page) ? ' ✓' : '') + (n ? ` ${n}/${Math.max(n, totals[page] || 0)}` : '');
+        const total = Math.max(n, totals[page] || 0); // an exercise may have got another name since
+        const shown = (read.has(page) ? ' ✓' : '') + (n ? ` ${n}/${total}` : '');
         link.append(element('span', {className: 'progress-made', textContent: shown}));
-        link.title = [read.has(page) && 'read to the end', n && `${n} of ${totals[page]} exercises done`].filter(Boolean).join(', ');
+        link.title = [read.has(page) && 'read to the end', n && `${n} of ${total} exercises done`].filter(Boolean).join(', ');
       }
     };
     // an exercise begins with its name in bold letters; a section without such names is one exercise

@@ -275,12 +275,12 @@ def table_of_images(folder: Path, names: list[str], labels: tuple = ('cat', 'cat
     return folder
 
 
-@pytest.mark.parametrize('folders', [['all'], ['batch0', 'batch1'], ['crops/all']])
+@pytest.mark.parametrize('folders', [['all'], ['batch0', 'batch1'], ['crops/all'], ['data/images']])
 def test_a_table_that_divides_the_images_in_another_way_than_the_folders(tmp_path, folders):
     names = [f'{folders[i % len(folders)]}/{i:02}.png' for i in range(24)]
     check = check_images(table_of_images(noise(tmp_path, *names), names))
     assert check.layout.kind == 'csv' and check.files.label.value_counts().to_dict() == {'cat': 16, 'dog': 8}
-    assert 'not the folders' in check.layout.says and 'one class' not in kinds(check)
+    assert ('not the folders' in check.layout.says) == (folders != ['data/images']) and 'one class' not in kinds(check)
 
 
 def test_folders_that_stay_the_classes(tmp_path):
@@ -307,6 +307,11 @@ def test_an_empty_train(tmp_path, beside, has_table):
 @pytest.mark.parametrize('names', [('IMG_{}', 'DSC_{}'), ('IMG_{}', 'cat_{}'), ('PXL_20230101_{}', 'MVI_{}'), ('frame{}', 'IMG-{}')])
 def test_what_cameras_call_their_images(tmp_path, names):
     assert guess_layout(noise(tmp_path, *(f'{name.format(f"{i:04}")}.png' for name in names for i in range(9)))).kind == 'unknown'
+
+
+@pytest.mark.parametrize('names', [('sam_{}', 'anna_{}'), ('photo_{}', 'drawing_{}')])
+def test_classes_that_sound_like_cameras(tmp_path, names):
+    assert guess_layout(noise(tmp_path, *(f'{name.format(i)}.png' for name in names for i in range(9)))).kind == 'names'
 
 
 def test_folders_that_are_closed(photos):

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -180,6 +181,15 @@ def test_photographs_and_a_network_for_them(tmp_path):
     assert frozen_rival(learn, files) == {'frozen network with logistic regression': found}, 'of the network as it was before'
 
 
+def test_a_body_without_maps():
+    "Some networks of timm give a row for each image, and not maps: the features are the same numbers."
+    from easing_fastai.train.report import body_outputs
+    batches = [(torch.arange(12.).view(2, 6), torch.tensor([0, 1]))]
+    dls = SimpleNamespace(device='cpu', test_dl=lambda files, with_labels: batches)
+    rows, labels = body_outputs(SimpleNamespace(model=[torch.nn.Identity()], dls=dls), None)
+    assert rows.tolist() == batches[0][0].tolist() and labels.tolist() == [0, 1]
+
+
 @pytest.mark.real
 def test_ants_and_bees(tmp_path):
     "One of the trainings that the page of `train` tells of: it is not worse than the frozen network."
@@ -242,6 +252,7 @@ sys.modules['pillow_heif'] = None
 from easing_fastai.images.check import check_images
 from easing_fastai.train.model import ModelError, checked_image
 from pathlib import Path
+from types import SimpleNamespace
 print(check_images({str(tmp_path)!r}))
 try: checked_image(Path({str(tmp_path / name)!r}))
 except ModelError as e: print(e)

@@ -150,7 +150,9 @@ def is_known(
     if path.name not in PIXELS_DIGEST: return path.name not in FILES_DIGEST # JPEGs differ by their decoder
     if (found := pixels_digest(path, images)) == PIXELS_DIGEST[path.name]: return True
     if make is None: return path.name in MADE_HERE
-    with TemporaryDirectory() as tmp: return found == pixels_digest(make(Path(tmp)/path.name), images)
+    with TemporaryDirectory() as tmp:
+        made = make(Path(tmp)/path.name)
+        return found == pixels_digest(made, list(images_in(made)))
 
 # %% ../../nbs/api/assets/20_datasets.ipynb #cell-d07
 def damage(

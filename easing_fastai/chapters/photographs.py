@@ -33,7 +33,8 @@ def body_features(
     weights: str|None = 'DEFAULT' # None: a body that has learned nothing
 ) -> tuple[torch.Tensor, torch.Tensor]: # a row for each image, float32; labels
     "What a body sees in images, averaged over all places of its last maps."
-    body = create_body(arch(weights=weights), cut=model_meta[arch]['cut']).eval()
+    body = create_body(arch(weights=weights), cut=model_meta[arch]['cut'])
+    body.train(weights is None) # BatchNorm has collected nothing then, and takes the mean of the batch
     with torch.no_grad(): found = [(body.to(x.device)(x).mean(dim=(2, 3)).cpu(), y.cpu()) for x, y in batches]
     features, labels = zip(*found)
     return torch.cat(features).as_subclass(torch.Tensor), torch.cat(labels).as_subclass(torch.Tensor)

@@ -9,7 +9,7 @@ __all__ = ['VERSION', 'RUNTIME', 'ADDRESS', 'PACKAGE', 'is_expected', 'from_mirr
            'parts_for_browser', 'write_html']
 
 # %% ../../nbs/api/serve/79_in_browser.ipynb #cell-002
-import base64, gzip, hashlib, tarfile, tempfile
+import base64, gzip, hashlib, tarfile, tempfile, zlib
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
@@ -57,7 +57,10 @@ def from_npm(
     with tempfile.TemporaryDirectory() as folder:
         package = Path(folder)/'package.tgz'
         download_url_to_file(PACKAGE, str(package), progress=False)
-        with tarfile.open(package) as parts: file.write_bytes(parts.extractfile(f'package/dist/{name}').read())
+        try:
+            with tarfile.open(package) as parts: content = parts.extractfile(f'package/dist/{name}').read()
+        except (tarfile.TarError, EOFError, zlib.error, KeyError) as e: raise ValueError(f'it is no whole archive ({e})') from e
+        file.write_bytes(content)
 
 def downloaded_part(
     name: str, # of a file of the runtime

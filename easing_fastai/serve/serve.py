@@ -18,6 +18,7 @@ from pathlib import Path
 from PIL import Image, ImageOps
 from ..base.files import FolderError, existing_folder, printable
 from ..base.formats import image_formats
+from ..images.contents import look_into
 from .app import THRESHOLD, UploadError, check_upload, launched, page_for
 from ..train.model import TrainedModel
 
@@ -29,9 +30,8 @@ def examples_from(
     "Some images to try, each class in turn; raises `FolderError` if there are none."
     if folder is None: return []
     folder = existing_folder(folder)
-    from fastai.data.transforms import get_image_files
     groups = {}
-    for file in sorted(get_image_files(folder)): groups.setdefault(file.parent, []).append(file)
+    for name in look_into(folder).images: groups.setdefault((folder/name).parent, []).append(folder/name)
     if not groups:
         raise FolderError(f'There are no images in {printable(folder)}. Name another folder with --examples.')
     in_turn = [file for n in range(most) for files in groups.values() for file in files[n:n + 1]]

@@ -126,7 +126,7 @@ def usable_images(
                           'Begin with ten of each class.')
     how = f'at random, {f"{share:.0%}" if share else "a fifth"} of each class' if drawn else 'as the folder says'
     notes.insert(0, f'{n_train:,} images to train with, {n_valid:,} held out {how}')
-    if not_seen: notes.append(f'Left out. {not_seen}')
+    if not_seen: notes.append(f'Left out. {not_seen.strip()}')
     return files[['file', 'label', 'is_valid', 'width', 'height']].reset_index(drop=True), notes
 
 # %% ../../nbs/api/train/71_fit.ipynb #cell-f06
@@ -250,6 +250,7 @@ def ready_timm(
         with open(blob, 'rb') as content: digest = hashlib.file_digest(content, 'sha256').hexdigest()
         if re.fullmatch('[0-9a-f]{64}', blob.name) and blob.name != digest: # Hugging Face names it by its SHA-256
             raise ValueError(f'their SHA-256 is not {blob.name}')
+        if file.suffix == '.bin': torch.load(file, map_location='cpu', weights_only=True) # an older timm would run it
         model = timm.create_model(name, pretrained=True, pretrained_cfg_overlay={'file': str(file)})
         if wrong := [key for key, x in model.state_dict().items() if not x.isfinite().all()]:
             raise ValueError(f'{wrong[0]} holds numbers that are none (NaN or infinite)')

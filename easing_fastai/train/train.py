@@ -121,7 +121,10 @@ def write_with_report(
     with plt.rc_context({'text.parse_math': False}), images_stay(check.path, files.file): # a dollar is no formula
         confusion, results = as_png(plot_confusion(truth, predicted, labels)), as_png(plot_results(check.path, ranked))
         found = rivals(check.path, files)
-        if card.resize == 'middle': found |= frozen_rival(learn, files) # photographs, and a network for them
+        if card.resize == 'middle': # photographs, and a network for them
+            try: found |= frozen_rival(learn, files)
+            except (FolderError, RuntimeError, ValueError) as e: # memory, weights that are gone: the model stays
+                notes = [*notes, f'The frozen network could not be measured: {e}']
     page = report_page(card, folder, table, check, notes, confusion, results, ranked, found)
     write_model(folder, card, weights, {'training.csv': table.to_csv(index=False).encode(), 'index.html': page.encode(),
                                         'confusion_matrix.png': confusion, 'results.png': results})
