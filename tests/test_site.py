@@ -388,7 +388,7 @@ def test_names_are_fastais_only_in_its_company(shown):
 # Short names may mean many things. Those of the chapters were looked at, each where it stands.
 SHORT = {'Adam', 'AdamW', 'CUDA', 'Flip', 'F', 'L', 'MPS', 'ReLU', 'URLs', 'arch', 'args', 'ax', 'base_lr', 'bs', 'cbs', 'cmap', 'cpu',
          'ctx', 'dim', 'div', 'dl', 'dls', 'ds', 'dtype', 'eps', 'get_x', 'get_y', 'grad', 'kwargs', 'learn', 'lr', 'lrs', 'ls', 'max_n',
-         'MixUp', 'mom', 'moms', 'n_in', 'n_out', 'nn', 'nrows', 'opt', 'pct', 'pkl', 'pred', 'sharex', 'sharey', 'tfm', 'tls', 'tta',
+         'MixUp', 'mom', 'moms', 'n_in', 'n_out', 'nn', 'nrows', 'opt', 'pct', 'pkl', 'pred', 'SGD', 'sharex', 'sharey', 'tfm', 'tls', 'tta',
          'fns', 'uint8', 'valid', 'vmax', 'vmin', 'vocab', 'wd', 'alpha'}
 OWNERS = r'\b(learn|dls|interp|[A-Z]\w*)\.$'
 FOUND = """() => [...document.querySelectorAll('main .known')].map(name => {

@@ -26,13 +26,16 @@ def my_images(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.mark.long
-def test_the_commands(my_images):
+def test_the_commands(my_images, monkeypatch):
+    shown = []
+    monkeypatch.setattr('easing_fastai.serve.serve.serve', lambda *args, **kwargs: shown.append(args)) # it would go on until Ctrl-C
     block, = re.findall(r'```\n(easing-fastai .*?)```', SHOWN, flags=re.S)
     lines = [line.split()[1:] for line in block.splitlines()]
-    assert [line[0] for line in lines] == ['check', 'train', 'predict']
+    assert [line[0] for line in lines] == ['check', 'train', 'predict', 'serve']
     for line in lines:
         done = CliRunner().invoke(app, line, catch_exceptions=False)
         assert done.exit_code == 0, done.output
+    assert len(shown) == 1
     assert sorted(p.name for p in my_images.iterdir()) == ['image.png', 'my_images', 'my_model']
 
 

@@ -45,8 +45,8 @@ def checks_for_browser(
 ) -> list[dict]: # the pixels of an image, and the probabilities by label
     "Images of the validation set and what PyTorch says of them: what the browser must say, too."
     files = [file for label in model.card.labels for file in sorted((path/'valid'/label).iterdir())[:2]]
-    return [{'pixels': list(Image.open(file).convert('L').tobytes()), 'probabilities': model.predict(file)}
-            for file in files]
+    def pixels(file): return list(Image.open(file, formats=['PNG']).convert('L').tobytes())
+    return [{'pixels': pixels(file), 'probabilities': model.predict(file)} for file in files]
 
 def write_drawing_model(
     folder: str|Path # to be written, or replaced

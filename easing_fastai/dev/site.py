@@ -112,8 +112,8 @@ def write_public_names(
 
 # %% ../../nbs/dev/06_site.ipynb #cell-kind
 ELSEWHERE = { # names that other libraries and this series use in other ways, too
-    'before_batch', 'exp', 'first', 'fn', 'func', 'fs', 'ignore_index', 'init', 'loc', 'log', 'mat', 'ms', 'norm',
-    'out', 'patch', 'recurse', 'sep', 'setup', 'url', 'val'}
+    'before_batch', 'exp', 'first', 'fn', 'func', 'fs', 'gamma', 'ignore_index', 'init', 'loc', 'log', 'mat', 'ms',
+    'norm', 'out', 'patch', 'recurse', 'sep', 'setup', 'url', 'val'}
 
 def kind_of(
     name: str # of the dictionary

@@ -103,7 +103,7 @@ PATTERNS = (r'^(.+?)[\W_]*\d+[\W_]*\.\w+$', r'^([^\W_]+)[\s_-]')
 CAMERAS = {'img', 'imge', 'imag', 'image', 'dsc', 'dscn', 'dscf', 'cimg', 'pxl', 'mvi', 'mvimg', 'vid', 'gopr', 'dji',
            'sam', 'p', 'pic', 'pict', 'photo', 'frame', 'scan', 'screenshot', 'screenshotat',
            'whatsappimage', 'whatsappimageat'}
-WORDS = {'sam', 'p', 'pic', 'pict', 'photo', 'image', 'frame', 'scan', 'screenshot', 'vid'} # of these, classes may be called
+WORDS = {'sam', 'p', 'pic', 'pict', 'photo', 'image', 'frame', 'scan', 'screenshot', 'vid'} # classes may be, too
 
 def is_number(
     name: str # of a file
@@ -115,7 +115,7 @@ def is_number(
 def are_of_cameras(
     labels: set[str] # from the names of files
 ) -> bool:
-    "True if all labels are what cameras begin their names with, IMG_0001.jpg and DSC_0001.jpg; or one that is no word."
+    "True if all labels are what cameras begin names with, as IMG_0001.jpg and DSC_0001.jpg; or one that is no word."
     words = {re.sub(r'[\W\d_]+', '', label).lower() for label in labels}
     return words <= CAMERAS or bool(words & CAMERAS - WORDS)
 

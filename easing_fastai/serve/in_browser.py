@@ -59,7 +59,8 @@ def from_npm(
         download_url_to_file(PACKAGE, str(package), progress=False)
         try:
             with tarfile.open(package) as parts: content = parts.extractfile(f'package/dist/{name}').read()
-        except (tarfile.TarError, EOFError, zlib.error, KeyError) as e: raise ValueError(f'it is no whole archive ({e})') from e
+        except (tarfile.TarError, EOFError, zlib.error, KeyError) as e:
+            raise ValueError(f'it is no whole archive ({e})') from e
         file.write_bytes(content)
 
 def downloaded_part(

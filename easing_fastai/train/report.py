@@ -142,7 +142,9 @@ def body_outputs(
     "What the body of a network makes of images, averaged over all places of its last maps; they are not varied."
     body, found = learn.model[0].to(learn.dls.device).eval(), []
     with torch.no_grad():
-        for x, y in learn.dls.test_dl(files, with_labels=True): found.append((torch.atleast_3d(body(x)).flatten(2).mean(dim=2), y)) # some give rows in place of maps
+        for x, y in learn.dls.test_dl(files, with_labels=True):
+            maps = torch.atleast_3d(body(x)) # some networks give rows
+            found.append((maps.flatten(2).mean(dim=2), y))
     return tuple(torch.cat(column).cpu().numpy() for column in zip(*found))
 
 def frozen_rival(
