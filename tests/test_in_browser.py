@@ -15,6 +15,8 @@ import pytest
 from conftest import REAL_HOME, REPO
 from PIL import Image
 
+from easing_fastai.images.own_digit import drawing_canvas, drawing_widget
+
 PROGRAM = files('easing_fastai') / 'data' / 'in_browser.mjs'
 STAND_IN = """// instead of onnxruntime-web: a network that knows how light an image is
 export const env = {wasm: {}};
@@ -90,7 +92,7 @@ def canvas_page(served):
     folder, address, asked = served
     for name in ('site.js', 'draw.mjs', 'names.json', 'style.css'):
         shutil.copy(REPO / 'nbs' / name, folder)
-    canvas = (files('easing_fastai') / 'data' / 'canvas.html').read_text(encoding='utf-8')
+    canvas = drawing_canvas().data
     (folder / 'page.html').write_text('<!doctype html><html lang=en><link rel=stylesheet href=style.css><script src=site.js defer></script>'
                                       f'<main><div class="cell draws"><div class="cell-output">{canvas}</div></div></main>')
     model = folder / 'in_browser'
@@ -122,6 +124,27 @@ def test_the_canvas_answers_and_loads_nothing_before_the_first_stroke(tab, canva
     assert tab.evaluate('document.documentElement.scrollWidth') == 390 and not tab.errors
     tab.get_by_text('clear', exact=True).click()
     tab.locator('.digit-answer figure').first.wait_for(state='detached')
+
+
+def test_a_widget_hands_the_drawing_to_python(tab, served):
+    pytest.importorskip('anywidget')
+    folder, address, _ = served
+    widget = drawing_widget()()
+    (folder / 'canvas.mjs').write_text(str(widget._esm), encoding='utf-8')
+    (folder / 'index.html').write_text('<main></main>', encoding='utf-8')
+    tab.goto(address)
+    tab.evaluate("""async () => {
+        const {default: {render}} = await import('./canvas.mjs');
+        window.saved = [];
+        const model = {set: (name, value) => { model[name] = value; }, save_changes: () => window.saved.push(model.strokes)};
+        render({model, el: document.querySelector('main')});
+    }""")
+    draw(tab, [(20, 20), (80, 20), (45, 85)])
+    strokes = tab.evaluate('saved.at(-1)')
+    assert strokes == tab.locator('.digit-canvas input').input_value() and len(strokes.split()) > 1
+    tab.get_by_role('button', name='clear').click()
+    assert tab.evaluate('saved.at(-1)') == ''
+    assert set(widget._repr_mimebundle_()[0]) == {'text/plain', 'text/html', 'application/vnd.jupyter.widget-view+json'}
 
 
 def test_a_site_without_the_model_says_so_and_tries_again(tab, canvas_page):

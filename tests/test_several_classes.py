@@ -167,12 +167,13 @@ def test_what_the_cleaner_refuses(ten, cleaning, tmp_path):
         copy_to_clean(cleaning, cleaning / 'copy')
 
 
-def test_what_is_clicked_goes_to_move_image(ten, cleaning, walked):
+def test_what_is_clicked_goes_to_move_image(ten, cleaning, walked, monkeypatch):
     "fastai's widget, with the choices that somebody makes in its menus."
     pytest.importorskip('ipywidgets')
     from easing_fastai.chapters.several_classes import move_image
     from fastai.vision.widgets import ImageClassifierCleaner
 
+    monkeypatch.setattr('fastai.vision.widgets.display', lambda *widgets: None, raising=False)  # of a notebook
     _, learn = fastais(cleaning, walked[0], bs=32)
     with learn.no_bar():
         cleaner = ImageClassifierCleaner(learn, max_n=4)
