@@ -133,7 +133,7 @@ def imports(file: Path) -> set[str]:
 
 
 # Outside of dev: what asks Jupyter something, shows something in a notebook, runs chapters, or is one of several processes.
-NEEDS_LAB = {'IPython', 'jupyter_client', 'nbformat', 'accelerate'}
+NEEDS_LAB = {'IPython', 'anywidget', 'traitlets', 'jupyter_client', 'nbformat', 'accelerate'}
 
 
 def test_what_is_imported_gets_installed():
