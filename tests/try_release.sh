@@ -4,7 +4,7 @@ set -euo pipefail
 
 answers() { # ADDRESS COMMAND...: the command goes on until it is stopped; once it has answered, it is
     setsid "${@:2}" &
-    curl --silent --show-error --fail --output /dev/null --retry 90 --retry-delay 2 --retry-all-errors "$1"
+    curl --silent --show-error --fail --output /dev/null --retry 90 --retry-delay 2 --retry-all-errors "$1" || { kill -- -$!; return 1; }
     kill -- -$!
     wait $! || true
     echo "answered: ${*:2}"

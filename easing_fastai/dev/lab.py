@@ -8,13 +8,13 @@ Docs: https://easing-fastai.github.io/easing_fastai/dev/lab.html.md"""
 __all__ = ['LANGUAGE', 'is_plumbing', 'with_caption', 'for_lab', 'lab_notebooks', 'is_untouched', 'trust', 'root_is_refused']
 
 # %% ../../nbs/dev/08_lab.ipynb #cell-002
-import ast, os, platform, re
+import os, platform, re
 from pathlib import Path
 
 # %% ../../nbs/dev/08_lab.ipynb #cell-003
 import nbformat
 from nbformat.sign import NotebookNotary
-from .page import split_directives
+from .page import only_imports, split_directives
 from .run import notebooks_folder
 
 # %% ../../nbs/dev/08_lab.ipynb #cell-005
@@ -24,12 +24,8 @@ LANGUAGE = {'name': 'python', 'file_extension': '.py', 'mimetype': 'text/x-pytho
 def is_plumbing(
     cell: nbformat.NotebookNode # with code
 ) -> bool:
-    "True for a cell that a page leaves out, and for one that only imports."
-    directives, code = split_directives(cell.source)
-    try: steps = ast.parse(code).body
-    except SyntaxError: steps = [None] # %magics
-    only_imports = all(isinstance(step, (ast.Import, ast.ImportFrom)) for step in steps)
-    return only_imports or not {'hide', 'export', 'exporti'}.isdisjoint(directives)
+    "True for a cell that a page leaves out or folds."
+    return only_imports(cell.source) or not {'hide', 'export', 'exporti'}.isdisjoint(split_directives(cell.source)[0])
 
 # %% ../../nbs/dev/08_lab.ipynb #cell-005a
 def with_caption(

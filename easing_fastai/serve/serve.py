@@ -44,10 +44,10 @@ LONGEST = 1600 # pixels of an example that is written anew
 def is_shown(
     file: str|Path # an image
 ) -> bool:
-    "True if a browser shows an image, and the page takes it."
+    "True if a browser shows an image, the page takes it, and it says nothing of where it was taken."
     try:
         check_upload(file, str(file))
-        with Image.open(file, formats=SHOWN): return True
+        with Image.open(file, formats=SHOWN) as image: return not image.getexif()
     except (UploadError, OSError): return False # the second for a format that is not shown
 
 def shown_examples(
