@@ -21,12 +21,12 @@ from photos import class_folders, cuttings, names
 from PIL import ExifTags, Image
 from typer.testing import CliRunner
 
-from easing_fastai.base.files import FolderError
+from easing_fastai.base.files import FolderError, whole_folder
 from easing_fastai.cli import app
 from easing_fastai.images.check import check_images
 from easing_fastai.train import fit, train as training
 from easing_fastai.train.fit import usable_images
-from easing_fastai.train.model import FILES, ModelCard, ModelError, TrainedModel, checked_image, image2tensor, load_model
+from easing_fastai.train.model import FILES, ModelCard, ModelError, TrainedModel, checked_image, image2tensor, load_model, refuse_to_overwrite
 
 QUICK = dict(epochs=1, arch='digits_resnet18', say=lambda text: None)
 
@@ -371,6 +371,47 @@ def test_networks_that_cannot_be_had(arch, words, photos, tmp_path, monkeypatch)
 
 
 # ---- whole or not at all ----
+
+def test_a_signal_waits_until_the_new_folder_is_in_its_place(tmp_path, monkeypatch):
+    really, folder = Path.rename, tmp_path / 'model'
+    folder.mkdir()
+
+    def and_a_signal(file, to):
+        really(file, to)
+        if 'previous' in str(to):
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(Path, 'rename', and_a_signal)
+    before = signal.signal(signal.SIGTERM, lambda *_: exit(143))  # as the command line has it
+    try:
+        with pytest.raises(SystemExit), whole_folder(folder, replace=True) as work:
+            work.mkdir()
+            (work / 'new').touch()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert [str(file.relative_to(tmp_path)) for file in tmp_path.rglob('*')] == ['model', 'model/new']
+
+
+def test_a_folder_with_two_dots_in_its_path(tmp_path):
+    with whole_folder(tmp_path / 'never' / '..' / 'made') as work:
+        work.mkdir()
+    assert [file.name for file in tmp_path.iterdir()] == ['made']
+
+
+def test_a_folder_named_like_a_file_of_a_model_is_kept(trained, tmp_path):
+    out = tmp_path / 'model'
+    shutil.copytree(trained[0], out)
+    (out / 'results.png').unlink()
+    (out / 'results.png').mkdir()
+    with pytest.raises(FolderError, match='holds results.png'):
+        refuse_to_overwrite(out)
+
+
+def test_a_matplotlibrc_changes_no_figure(photos, tmp_path):
+    (tmp_path / 'matplotlibrc').write_text('text.usetex: True\nfigure.dpi: 9999\n')
+    done = start('-m', 'easing_fastai', 'train', str(photos), '--epochs', '1', '--arch', 'digits_resnet18', '--out', 'model', cwd=tmp_path)
+    assert done.returncode == 0 and (tmp_path / 'model' / 'results.png').stat().st_size < 1e6, done.stderr
+
 
 @pytest.fixture
 def previous(trained, tmp_path) -> tuple[Path, dict]:

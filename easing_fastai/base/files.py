@@ -6,7 +6,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/base/files.html.md"""
 
 # %% auto #0
 __all__ = ['MADE_BY', 'FolderError', 'expanded', 'home_relative', 'printable', 'existing_folder', 'is_model', 'is_over',
-           'remove_leftovers', 'whole_file', 'ctrl_c_waits', 'workshop_for', 'try_to_make', 'whole_folder',
+           'remove_leftovers', 'whole_file', 'signals_wait', 'workshop_for', 'try_to_make', 'whole_folder',
            'PackageError', 'noted_hashes', 'packaged', 'rows_of']
 
 # %% ../../nbs/api/base/01_files.ipynb #cell-002
@@ -113,16 +113,17 @@ def whole_file(
 
 # %% ../../nbs/api/base/01_files.ipynb #cell-b11
 @contextmanager
-def ctrl_c_waits():
-    "Within the block, Ctrl-C is remembered; it counts when the block is over."
-    if threading.current_thread() is not threading.main_thread(): # only the main thread gets Ctrl-C
+def signals_wait():
+    "Within the block, Ctrl-C and SIGTERM are remembered; they count when the block is over."
+    if threading.current_thread() is not threading.main_thread(): # only the main thread gets them
         yield
         return
-    pressed = []
-    before = signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
+    sent, numbers = [], [signal.SIGINT, signal.SIGTERM]
+    before = [signal.signal(number, lambda number, _: sent.append(number)) for number in numbers]
     try: yield
-    finally: signal.signal(signal.SIGINT, before)
-    if pressed: raise KeyboardInterrupt
+    finally:
+        for number, handler in zip(numbers, before): signal.signal(number, handler)
+    for number in sent: signal.raise_signal(number)
 
 # %% ../../nbs/api/base/01_files.ipynb #cell-006
 def workshop_for(
@@ -151,6 +152,7 @@ def whole_folder(
     replace: bool = False # a folder that is there already? If not, that one stays
 ):
     "Gives the path of a folder to make; it becomes `folder` when the block ends well, else it disappears."
+    folder = Path(os.path.abspath(folder)) # without `..`, so that it has a name
     folder.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder)
     workshop = workshop_for(folder)
@@ -158,7 +160,7 @@ def whole_folder(
     work = workshop/folder.name
     try:
         yield work
-        with ctrl_c_waits():
+        with signals_wait():
             if replaces := replace and folder.exists(): folder.rename(previous)
             try: work.rename(folder)
             except OSError:

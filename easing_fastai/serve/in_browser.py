@@ -6,7 +6,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/serve/in_browser.html.md
 
 # %% auto #0
 __all__ = ['VERSION', 'RUNTIME', 'ADDRESS', 'PACKAGE', 'is_expected', 'from_mirror', 'from_npm', 'downloaded_part', 'web_runtime',
-           'parts_for_browser', 'write_html']
+           'parts_for_browser', 'refuse_existing_file', 'write_html']
 
 # %% ../../nbs/api/serve/79_in_browser.ipynb #cell-002
 import base64, gzip, hashlib, tarfile, tempfile, zlib
@@ -106,19 +106,26 @@ def parts_for_browser(
             'wasm.gz': gzip.compress(wasm.read_bytes(), mtime=0), 'network.onnx': checked_onnx(model)}
 
 # %% ../../nbs/api/serve/79_in_browser.ipynb #cell-009
+def refuse_existing_file(
+    file: Path # to be written
+):
+    "Raises `FolderError` if something is there, or no folder for it."
+    where = printable(home_relative(file))
+    if file.exists() or file.is_symlink():
+        raise FolderError(f'{where} is there already, and nothing of yours is overwritten. Name a new file.')
+    if not file.parent.is_dir(): raise FolderError(f'There is no folder for {where}. Make it first, or name another file.')
+
 def write_html(
     file: str|Path,                # to be written; nothing may be there
     model: TrainedModel,           # of `load_model`
     threshold: float = THRESHOLD   # below it the page says "none of these"
 ):
     "Writes one HTML file that shows a model, by itself; raises `FolderError`, `AssetError` or `ExportError`."
-    file = expanded(file)
-    where, card = printable(home_relative(file)), asdict(model.card)
-    if file.exists() or file.is_symlink():
-        raise FolderError(f'{where} is there already, and nothing of yours is overwritten. Name a new file.')
-    if not file.parent.is_dir():
-        raise FolderError(f'There is no folder for {where}. Make it first, or name another file.')
+    file, card = expanded(file), asdict(model.card)
+    refuse_existing_file(file)
     parts = {name: base64.b64encode(content).decode() for name, content in parts_for_browser(model).items()}
     page = page_of('in_browser.html', title=' or '.join(card['labels'][:3]), about=about(card, threshold), card=card,
                    parts=parts, threshold=threshold)
-    with whole_file(file) as unfinished: unfinished.write_text(page, encoding='utf-8')
+    with whole_file(file) as unfinished:
+        unfinished.write_text(page, encoding='utf-8')
+        refuse_existing_file(file) # time has passed since it was looked at

@@ -73,9 +73,12 @@ def space_card(
 def refuse_full_folder(
     folder: Path # to be written; may be there if it is empty
 ):
-    "Raises `FolderError` if something is there."
+    "Raises `FolderError` if something is there, or if it is the working folder."
     where = printable(home_relative(folder))
-    try: free = folder.is_dir() and not any(folder.iterdir()) or not (folder.exists() or folder.is_symlink())
+    try:
+        if folder.exists() and folder.samefile(Path.cwd()):
+            raise FolderError(f'{where} is the working folder. Name a new one in it, such as {where}/page.')
+        free = folder.is_dir() and not any(folder.iterdir()) or not (folder.exists() or folder.is_symlink())
     except OSError as e: raise FolderError(f'{where} cannot be looked at: {e.strerror}. Name another folder.') from e
     if not free: raise FolderError(f'{where} is there already, and nothing of yours is overwritten. Name a new folder.')
 

@@ -117,10 +117,11 @@ def refuse_to_overwrite(
             raise FolderError(f'{where} is the working folder. Name a new one in it: --out {where}/model')
         if os.path.ismount(folder): raise FolderError(f'{where} is where a disk is mounted. {advice}')
         names = {file.name for file in folder.iterdir()} - {'.DS_Store'}
+        ours = {name for name in names & FILES if not (folder/name).is_symlink() and (folder/name).is_file()}
     except OSError as e: raise FolderError(f'{where} cannot be looked at: {e.strerror}. {advice}') from e
-    if names and (names - FILES or not is_model(folder)):
-        found = f'it holds {printable(min(names - FILES or names))}'
-        if names <= FILES: found = 'its model.json was not written by easing-fastai train'
+    if names and (names - ours or not is_model(folder)):
+        found = f'it holds {printable(min(names - ours or names))}'
+        if names == ours: found = 'its model.json was not written by easing-fastai train'
         raise FolderError(f'{where} is no folder of a model: {found}. {advice}')
 
 # %% ../../nbs/api/train/72_model.ipynb #cell-m08

@@ -25,6 +25,7 @@ from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from fastai.torch_core import num_distrib, set_seed
 from ..base.files import FolderError, existing_folder, expanded, home_relative, printable
+from ..base.show import listed, plural
 from ..images.check import PROBLEMS, ImageCheck, check_images
 from ..images.one_file import look_at
 from .fit import (Settings, architecture, dataloaders_for, fit, learner_for,
@@ -118,7 +119,8 @@ def write_with_report(
                      n_train=len(learn.dls.train_ds), n_valid=len(truth), layout=check.layout.kind,
                      weights_sha256=sha256(weights).hexdigest(), **kwargs)
     ranked = ranked_predictions(files.file[files.is_valid].tolist(), probabilities, truth, labels)
-    with plt.rc_context({'text.parse_math': False}), images_stay(check.path, files.file): # a dollar is no formula
+    plain = ['default', {'text.parse_math': False}] # not as a matplotlibrc says; a dollar is no formula
+    with plt.style.context(plain), images_stay(check.path, files.file):
         confusion, results = as_png(plot_confusion(truth, predicted, labels)), as_png(plot_results(check.path, ranked))
         found = rivals(check.path, files)
         if card.resize == 'middle': # photographs, and a network for them
@@ -175,8 +177,8 @@ def train(
     if says := without_workers(dls, plan.size): say(says)
     learn = first_once(lambda: learner_for(dls, plan.network, plan.head_alone)) # one of several downloads
     refuse_small_disk(out, learn.model)
-    classes = ', '.join(map(printable, dls.vocab))
-    say(f'{network_name(plan.network)} on images of {plan.size}×{plan.size} pixels, classes: {classes}')
+    classes = f'{plural(len(dls.vocab), "class", "classes")}: {listed(list(map(printable, dls.vocab)), most=20)}'
+    say(f'{network_name(plan.network)} on images of {plan.size}×{plan.size} pixels, {classes}')
     steps = (1 + epochs)*-(-len(dls.train)//n_processes)
     done = count(1)
     on_batch = on_progress and (lambda: on_progress('train', next(done), steps))

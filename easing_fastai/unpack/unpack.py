@@ -19,7 +19,6 @@ from types import AsyncGeneratorType, CoroutineType, GeneratorType, TracebackTyp
 
 # %% ../../nbs/api/unpack/33_unpack.ipynb #cell-003
 from fastcore.basics import patch
-from rich.console import Group
 from ..base.show import Shown, plural, shorten
 from ..base.values import describe_value
 from .trace import LIBRARIES, Call, Tracer, package_of, paused, untraced
@@ -154,7 +153,7 @@ def summary(self: Unpacked) -> Summary:
     return Summary(top, title, '\n'.join(notes), self.changes)
 
 @patch
-def __rich__(self: Unpacked) -> Group: return self.summary().__rich__()
+def __rich__(self: Unpacked) -> Summary: return self.summary()
 
 @patch
 def _repr_html_(self: Unpacked) -> str: return self.summary()._repr_html_()

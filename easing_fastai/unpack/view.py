@@ -20,7 +20,7 @@ from itertools import islice
 from pathlib import Path
 
 # %% ../../nbs/api/unpack/32_view.ipynb #cell-003
-from rich.console import Group
+from rich.console import Console, ConsoleOptions
 from rich.text import Text
 from ..base.show import Shown, page_of, shorten
 from .trace import LIBRARIES, Call, package_of
@@ -273,9 +273,10 @@ class Summary(Shown):
             if line.call.error: rows.append((f'✗ {line.call.error}',))
         return rows
 
-    def __rich__(self) -> Group:
+    def __rich_console__(self, console: Console, options: ConsoleOptions):
         "The tree and the tables for a terminal."
-        return Group(super().__rich__(), *(part for table in self.changes for part in ('', table)))
+        yield from super().__rich_console__(console, options)
+        for table in self.changes: yield from ('', table)
 
     def _repr_html_(self, template: str = 'unpack.html') -> str:
         "For a notebook, or with another template a page of its own."
