@@ -12,13 +12,14 @@ __all__ = ['CROSS_ENTROPY', 'NUMBERS', 'an_unknown_number_of_classes', 'no_loss_
            'a_metric_in_quotation_marks', 'a_metric_for_another_kind_of_labels',
            'a_metric_that_compares_rows_with_classes', 'a_metric_of_scikit_learn', 'a_callback_that_watches_nothing',
            'a_finished_model_for_an_architecture', 'an_architecture_in_quotation_marks', 'weights_that_are_not_there',
-           'a_model_that_was_not_made', 'on_batch', 'another_number_of_channels',
+           'a_model_that_was_not_made', 'a_network_that_is_no_architecture', 'on_batch', 'another_number_of_channels',
            'a_layer_that_gets_another_number_of_inputs', 'images_too_small_for_the_network',
            'a_class_without_a_prediction', 'an_optimizer_of_PyTorch', 'an_architecture_that_timm_does_not_have',
            'a_class_that_was_given_numbers', 'predictions_and_labels_in_each_others_place']
 
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-002
 import ast, difflib, inspect, sys
+from types import FunctionType
 
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-003
 from ..kind import (LEARNER, PYTORCH, Found, held_by_reader, in_learner, in_loaders, kind,
@@ -319,6 +320,18 @@ def a_model_that_was_not_made(case, match):
     if inspect.isfunction(learn.model): takes = inspect.signature(learn.model).parameters.keys()
     if {'pretrained', 'weights'} & set(takes): return in_learner(case, facts, 'vision_learner')
     return Found(facts, look='`Learner` takes a network; `vision_learner` takes an architecture and makes it.')
+
+# %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-d16
+@kind(error='TypeError', says=r"(\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(?:pretrained|weights)'",
+      inside=r'vision\.learner\.create_\w+', link='vision.learner')
+def a_network_that_is_no_architecture(case, match):
+    "`vision_learner` calls an architecture with `pretrained=` or `weights=`, and this one does not take that."
+    if not isinstance(arch := case.find('arch'), type|FunctionType): return None
+    facts, library = {'you gave': arch, 'it complains about': match[0]}, sys.modules.get('torchvision.models')
+    names = [name for name in dir(library) if name.islower() and name.startswith(arch.__name__.lower())]
+    if hasattr(library, arch.__name__) and names:
+        return Found(facts, look=f'The functions that make one: {", ".join(f"`models.{name}`" for name in names[:6])}.')
+    return Found(facts, look=f'`Learner(dls, {arch.__name__}(…), loss_func=…)` trains a network of your own as it is.')
 
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-067
 def on_batch(
