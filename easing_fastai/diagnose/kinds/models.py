@@ -14,8 +14,9 @@ __all__ = ['CROSS_ENTROPY', 'NUMBERS', 'an_unknown_number_of_classes', 'no_loss_
            'a_finished_model_for_an_architecture', 'an_architecture_in_quotation_marks', 'weights_that_are_not_there',
            'a_model_that_was_not_made', 'a_network_that_is_no_architecture', 'on_batch', 'another_number_of_channels',
            'a_layer_that_gets_another_number_of_inputs', 'images_too_small_for_the_network',
-           'a_class_without_a_prediction', 'an_optimizer_of_PyTorch', 'an_architecture_that_timm_does_not_have',
-           'a_class_that_was_given_numbers', 'predictions_and_labels_in_each_others_place']
+           'halves_that_do_not_fit_again', 'a_class_without_a_prediction', 'an_optimizer_of_PyTorch',
+           'an_architecture_that_timm_does_not_have', 'a_class_that_was_given_numbers',
+           'predictions_and_labels_in_each_others_place']
 
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-002
 import ast, difflib, inspect, sys
@@ -25,7 +26,7 @@ from types import FunctionType
 from ..kind import (LEARNER, PYTORCH, Found, held_by_reader, in_learner, in_loaders, kind,
                                          learner_line, learner_of, name_held)
 from ..patch import argument, call_in, names_read, patched, with_nodes
-from ..traceback import Case, definition, described, is_a, made_by, text_of, value_at
+from ..traceback import Case, definition, described, is_a, made_by, statement, text_of, value_at
 
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-009
 @kind(error='AssertionError', says='`n_out` is not defined', link='vision.learner')
@@ -328,9 +329,10 @@ def a_network_that_is_no_architecture(case, match):
     "`vision_learner` calls an architecture with `pretrained=` or `weights=`, and this one does not take that."
     if not isinstance(arch := case.find('arch'), type|FunctionType): return None
     facts, library = {'you gave': arch, 'it complains about': match[0]}, sys.modules.get('torchvision.models')
-    names = [name for name in dir(library) if name.islower() and name.startswith(arch.__name__.lower())]
+    names = [name for name in dir(library) if name.startswith(arch.__name__.lower()) and name in library.list_models()]
     if hasattr(library, arch.__name__) and names:
-        return Found(facts, look=f'The functions that make one: {", ".join(f"`models.{name}`" for name in names[:6])}.')
+        return Found(facts, look=f'The functions that make one: {", ".join(f"`models.{name}`" for name in names[:6])}.',
+                     cause='This is the class of a network; an architecture is the function that makes one.')
     return Found(facts, look=f'`Learner(dls, {arch.__name__}(…), loss_func=…)` trains a network of your own as it is.')
 
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-067
@@ -374,6 +376,18 @@ def images_too_small_for_the_network(case, match):
     if (layer := case.find('self', 'Module')) is None: return None
     facts = {'the layer': repr(layer), 'what came': case.find('input')}
     return Found(facts, look='Larger images, or fewer layers that halve them.')
+
+# %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-d19
+@kind(error='RuntimeError', link=PYTORCH + 'generated/torch.nn.functional.interpolate.html',
+      says=r'Sizes of tensors must match except in dimension 1\. Expected size (\d+) but got size (\d+)')
+def halves_that_do_not_fit_again(case, match):
+    "Halving an odd size rounds it down, and doubling does not bring back what was lost."
+    small, large = sorted(map(int, match.groups()))
+    names, values = names_read(statement(case.calls[-1]))[0], case.calls[-1].held
+    held = {name: values[name] for name in sorted(names) if getattr(values.get(name), 'ndim', 0) == 4}
+    if len(held) < 2 or large % 2 == 0 or small != large - 1: return None
+    return Found(held, look='Images with sides that can be halved as often as the network does it, such as multiples of '
+                            '32; or `d = F.interpolate(d, e.shape[-2:])` before `torch.cat((e, d), dim=1)`.')
 
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-d04
 @kind(error='IndexError', says=r'Target (-?\d+) is out of bounds', link=CROSS_ENTROPY)

@@ -259,7 +259,7 @@ def a_module_of_an_older_fastai(case, match):
     try: today = importlib.import_module(home)
     except ImportError: return Found(facts, look=f'Today these names are in {home}.')
     missing = [name for name in asked if name != '*' and not hasattr(today, name)]
-    if module == home and not set(missing) & {old.name for old in OLD}: return None # misspelt, perhaps
+    if missing and module == home and not {one.name for one in statement.names} & {old.name for old in OLD}: return None
     if missing: return Found(facts, look=f'{home} has no {", ".join(missing)} any more.')
     return Found(facts, f'from {home} import {", ".join(asked)}')
 

@@ -183,7 +183,7 @@ def a_value_that_is_not_there_yet(case, match):
         if held is not None: is_none = getattr(held, node.attr, node) is None
         if not rows or not is_none: continue
         facts = {shorten(ast.unparse(node), 60): 'None', shorten(written, 60): '?' if held is None else held}
-        return Found(facts, look=rows[0]['look'].replace('{value}', written), cause=rows[0]['cause'])
+        return Found(facts, look=rows[0]['look'].replace('{value}', written), cause=f'`{ast.unparse(node)}` is None. {rows[0]["cause"]}')
     return None
 
 # %% ../../../nbs/api/diagnose/kinds/59_python.ipynb #cell-d05
@@ -291,8 +291,8 @@ def another_number_of_values_than_names(case, match):
     if isinstance(statement, ast.For) and 'enumerate' in facts['they come from']:
         look = '`enumerate` gives a number and the item: `for i, (x, y) in enumerate(…)`.'
     elif isinstance(right, ast.Attribute) and right.attr == 'shape' or getattr(call_in(case.statement, 'size'), 'args', 1) == []:
-        look = 'An image in grey may have height and width alone: `.convert(\'RGB\')` gives three channels. One image has a ' \
-               'dimension less than a batch, `x[None]` adds it. `*_, h, w = x.shape` takes the last two, channels first.'
+        look = 'An image in grey may have height and width alone: `.convert("RGB")` gives three channels; `img.shape[:2]` ' \
+               'is what both have. One image has a dimension less than a batch: `x[None]`, or `x.shape[-3:]`.'
     elif is_a(value_at(case.own[-1], right), 'Datasets|TfmdLists|Dataset|L|DataLoaders'):
         look = f'It holds several items: `{ast.unparse(right)}[0]` is the first one.'
     elif isinstance(statement, ast.For): look = '`next(iter(…))` shows one item; a dictionary has `.items()`.'
