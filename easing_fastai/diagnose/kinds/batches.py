@@ -24,7 +24,8 @@ from ..traceback import Case
 
 # %% ../../../nbs/api/diagnose/kinds/54_batches.ipynb #cell-006
 SIZES = dict(error='RuntimeError', link='vision.augment',
-             says=r'at least two tensors in the batch are not the same size.*?of type `(\w+)`.*?Size\((.*?)\).*?Size\((.*?)\)')
+             says=r'at least two tensors in the batch are not the same size.*?of type `(\w+)`'
+                  r'.*?Size\((.*?)\).*?Size\((.*?)\)')
 
 def written(
     case: Case,
@@ -67,11 +68,12 @@ def items_of_different_shapes(case, match):
     is_image = re.match('Tensor(Image|Mask)', kind_of)
     if is_image and first[-2:] != second[-2:]: return None
     facts = {'of the kind': kind_of, 'two of them': f'{"×".join(first)} and {"×".join(second)}'}
-    look = 'One shape for all: cut or fill up where an item is made; `before_batch=` gets all items of a batch.'
+    cause, look = '', 'One shape for all: cut or fill up where an item is made; `before_batch=` gets all of a batch.'
     if is_image: look = 'The number of channels differs: `PILImage.create(file)` or `.convert(\'RGB\')` gives three.'
     if kind_of in ('TensorBBox', 'TensorMultiCategory'):
+        cause = 'The images have different numbers of boxes.'
         look = '`BBoxLblBlock` beside `BBoxBlock` fills up: its `bb_pad` can be given as `before_batch`, too.'
-    return Found(facts, look=look)
+    return Found(facts, look=look, cause=cause)
 
 # %% ../../../nbs/api/diagnose/kinds/54_batches.ipynb #cell-014
 def no_batches(

@@ -15,11 +15,11 @@ __all__ = ['CROSS_ENTROPY', 'NUMBERS', 'an_unknown_number_of_classes', 'no_loss_
            'a_model_that_was_not_made', 'a_network_that_is_no_architecture', 'on_batch', 'another_number_of_channels',
            'a_layer_that_gets_another_number_of_inputs', 'images_too_small_for_the_network',
            'halves_that_do_not_fit_again', 'a_class_without_a_prediction', 'an_optimizer_of_PyTorch',
-           'an_architecture_that_timm_does_not_have', 'a_class_that_was_given_numbers',
-           'predictions_and_labels_in_each_others_place']
+           'targets_in_another_shape_than_predictions', 'an_architecture_that_timm_does_not_have',
+           'a_class_that_was_given_numbers', 'predictions_and_labels_in_each_others_place']
 
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-002
-import ast, difflib, inspect, sys
+import ast, difflib, inspect, re, sys
 from types import FunctionType
 
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-003
@@ -386,7 +386,7 @@ def halves_that_do_not_fit_again(case, match):
     names, values = names_read(statement(case.calls[-1]))[0], case.calls[-1].held
     held = {name: values[name] for name in sorted(names) if getattr(values.get(name), 'ndim', 0) == 4}
     if len(held) < 2 or large % 2 == 0 or small != large - 1: return None
-    return Found(held, look='Images with sides that can be halved as often as the network does it, such as multiples of '
+    return Found(held, look='Images with sides that can be halved as often as the network does it, as multiples of '
                             '32; or `d = F.interpolate(d, e.shape[-2:])` before `torch.cat((e, d), dim=1)`.')
 
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-d04
@@ -404,6 +404,23 @@ def an_optimizer_of_PyTorch(case, match):
     example = '`opt_func=partial(OptimWrapper, opt=torch.optim.AdamW)`'
     if not written: return Found({'the complaint': match[0]}, look=example)
     return in_learner(case, {'opt_func': written}, opt_func=f'partial(OptimWrapper, opt={written})')
+
+# %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-d21
+@kind(error='ValueError|RuntimeError', link=PYTORCH + 'generated/torch.nn.BCEWithLogitsLoss.html', general=True,
+      says=r'(?:Using a target size|Target size) \(torch.Size\(\[(.*?)\]\)\) .* input size \(torch.Size\(\[(.*?)\]\)\)')
+def targets_in_another_shape_than_predictions(case, match):
+    "Binary cross-entropy compares number by number: it wants a yes or no for each number that is predicted."
+    y, p = shapes = [[int(n) for n in re.findall(r'\d+', shape)] for shape in match.groups()]
+    facts = dict(zip(('targets', 'predictions'), ('×'.join(map(str, shape)) for shape in shapes)))
+    look = 'Print both shapes: the model needs an output for each column of the targets.'
+    if [n for n in y if n != 1] == [n for n in p if n != 1]:
+        long, short = ('predictions', 'targets') if len(p) > len(y) else ('targets', 'predictions')
+        look = f'For one shape of both: `{long}.squeeze(1)`, or `{short}[:, None]`.'
+    elif len(p) == len(y) + 1 and y[:1] == p[:1]:
+        look = f'For one class of {p[1]}: `nn.CrossEntropyLoss()` with `targets.long()`, no sigmoid in the model. ' \
+               f'For a yes or no each: `F.one_hot(targets.long(), {p[1]}).float()`.'
+    elif len(p) == len(y) == 4 and y[1] == 3: look = 'Masks have no colours: `Image.open(file).convert("L")`.'
+    return Found(facts, look=look)
 
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-d07
 @kind(error='RuntimeError|ValueError', says=r'Unknown model \(?([\w.-]+)', link='https://huggingface.co/docs/timm')

@@ -107,8 +107,10 @@ def is_of_another_library(
     nodes = [node for node in ast.walk(parsed(case.statement)) if getattr(node, 'attr', '') == name]
     values = [value for node in nodes if (value := value_at(case, node.value)) is not None]
     if kind_of := re.match(r"'(?:\w+\.)*(\w+)' object has no attribute", case.message):
-        plain = any(hasattr(sys.modules.get(of), kind_of[1]) for of in ('builtins', 'types', 'numpy', 'pandas', 'torch'))
-        return plain or bool(values) and not any(re.match('fast', one.__module__) for v in values for one in type(v).__mro__)
+        homes = ('builtins', 'types', 'numpy', 'pandas', 'torch')
+        plain = any(hasattr(sys.modules.get(home), kind_of[1]) for home in homes)
+        classes = [one for value in values for one in type(value).__mro__]
+        return plain or bool(values) and not any(one.__module__.startswith('fast') for one in classes)
     return bool(values) and not any(re.match(OURS, getattr(value, '__module__', None) or value.__name__)
                                     for value in (v if isinstance(v, type(ast)) else type(v) for v in values))
 
