@@ -294,8 +294,8 @@ def another_number_of_values_than_names(case, match):
     if isinstance(statement, ast.For) and 'enumerate' in facts['they come from']:
         look = '`enumerate` gives a number and the item: `for i, (x, y) in enumerate(…)`.'
     elif right is not None and re.search(r'\.(shape|size\(\))$', ast.unparse(right)):
-        look = 'An image in grey may have height and width alone: `.convert("RGB")` gives three channels; `shape[:2]` ' \
-               'is what both have. One image has a dimension less than a batch: `x[None]`, or `x.shape[-3:]`.'
+        look = 'An image in grey may have height and width alone: `.convert("RGB")` gives three; `shape[:2]` is what ' \
+               'both have. One image has a dimension less than a batch: `x[None]`, or `x.shape[-3:]`.'
     elif is_a(value_at(case.own[-1], right), 'Datasets|TfmdLists|Dataset|L|DataLoaders'):
         look = f'It holds several items: `{ast.unparse(right)}[0]` is the first one.'
     elif isinstance(statement, ast.For): look = '`next(iter(…))` shows one item; a dictionary has `.items()`.'
@@ -317,11 +317,12 @@ def a_condition_that_is_not_met(case, match):
 # %% ../../../nbs/api/diagnose/kinds/59_python.ipynb #cell-032
 WRITES = 'save|savefig|to_csv|write_text|write_bytes|touch|imsave' # calls that make a file
 
-@kind(error='FileNotFoundError|NotADirectoryError', link=PYTHON + 'library/pathlib.html', general=True,
-      says=r"No such file or directory: '(.*)'|cannot find the (?:file|path) specified: '(.*)'")
+@kind(error='OSError', link=PYTHON + 'library/pathlib.html', general=True,
+      says=r"No such file or directory: '(.*)'|cannot find the (?:file|path) specified: '(.*)'|"
+           r"non-existent directory: '(.*)'")
 def a_file_that_is_not_there(case, match):
     "There is no such file or folder. A path without / in front starts in the folder that the program runs in."
-    name = match[1] or match[2]
+    name = match[match.lastindex or 0]
     if not name or not case.own: return None
     file, folder = Path(name), nearest(Path(name))
     names = sorted(entry.name for entry in folder.iterdir())[:1000]
@@ -335,7 +336,7 @@ def a_file_that_is_not_there(case, match):
     if '~' in file.parts: return Found(facts, look='`Path(name).expanduser()` knows what ~ is.')
     if close := alike(missing, names): return Found(facts, look=f'The closest that is there: `{close}`.')
     if call_in(case.statement, 'mkdir'): return Found(facts, look='`mkdir(parents=True)` makes those above it, too.')
-    if call_in(case.statement, WRITES) and folder != file.parent.absolute():
+    if match.lastindex == 3 or call_in(case.statement, WRITES) and folder != file.parent.absolute():
         look = 'It is to be written, and its folder is not there: `Path(…).parent.mkdir(parents=True, exist_ok=True)`.'
         return Found(facts, look=look)
     return Found(facts, look='`Path(…).exists()`, part by part from the left: which folder is not there?')
