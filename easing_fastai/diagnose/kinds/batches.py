@@ -6,10 +6,10 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/diagnose/kinds/batches.h
 
 # %% auto #0
 __all__ = ['SIZES', 'NO_BATCHES', 'written', 'resized', 'images_of_different_sizes', 'Resize_among_the_batch_transforms',
-           'no_batches', 'without_images', 'a_loaded_Learner_without_images', 'an_empty_validation_set',
-           'fewer_images_than_a_batch', 'a_batch_of_one', 'batch_transforms_among_the_item_transforms',
-           'transforms_of_torchvision', 'a_transform_without_parentheses', 'starred', 'a_list_of_transforms_in_a_list',
-           'a_number_in_the_place_of_a_batch']
+           'items_of_different_shapes', 'no_batches', 'without_images', 'a_loaded_Learner_without_images',
+           'an_empty_validation_set', 'fewer_images_than_a_batch', 'a_batch_of_one',
+           'batch_transforms_among_the_item_transforms', 'transforms_of_torchvision', 'a_transform_without_parentheses',
+           'starred', 'a_list_of_transforms_in_a_list', 'a_number_in_the_place_of_a_batch']
 
 # %% ../../../nbs/api/diagnose/kinds/54_batches.ipynb #cell-002
 import ast, re
@@ -24,7 +24,8 @@ from ..traceback import Case
 
 # %% ../../../nbs/api/diagnose/kinds/54_batches.ipynb #cell-006
 SIZES = dict(error='RuntimeError', link='vision.augment',
-             says=r'at least two tensors in the batch are not the same size.*?Size\((.*?)\).*?Size\((.*?)\)')
+             says=r'at least two tensors in the batch are not the same size.*?of type `(\w+)`'
+                  r'.*?Size\((.*?)\).*?Size\((.*?)\)')
 
 def written(
     case: Case,
@@ -39,7 +40,8 @@ def resized(
     late: bool # whether a Resize among the batch transforms is looked for, or none
 ) -> Found|None:
     "Images of different sizes, and a Resize where it belongs."
-    shapes = [[int(n) for n in re.findall(r'\d+', shape)][-2:] for shape in match.groups()]
+    shapes = [[int(n) for n in re.findall(r'\d+', shape)][-2:] for shape in match.groups()[1:]]
+    if not re.match('Tensor(Image|Mask)', match[1]) or shapes[0] == shapes[1]: return None # other items, or channels
     transforms = getattr(getattr(loader_of(case), 'after_batch', None), 'fs', [])
     if late != any(type(transform).__name__ == 'Resize' for transform in transforms): return None
     side, before = min(224, *shapes[0], *shapes[1]), written(case, 'item_tfms')
@@ -56,6 +58,22 @@ def images_of_different_sizes(case, match):
 def Resize_among_the_batch_transforms(case, match):
     "`batch_tfms` come after the batch was put together: too late to bring images to one size."
     return resized(case, match, late=True)
+
+# %% ../../../nbs/api/diagnose/kinds/54_batches.ipynb #cell-d09
+@kind(**SIZES)
+def items_of_different_shapes(case, match):
+    "All that goes into a batch has one shape, and these items differ in theirs."
+    kind_of, *shapes = match.groups()
+    first, second = (re.findall(r'\d+', shape) for shape in shapes)
+    is_image = re.match('Tensor(Image|Mask)', kind_of)
+    if is_image and first[-2:] != second[-2:]: return None
+    facts = {'of the kind': kind_of, 'two of them': f'{"×".join(first)} and {"×".join(second)}'}
+    cause, look = '', 'One shape for all: cut or fill up where an item is made; `before_batch=` gets all of a batch.'
+    if is_image: look = 'The number of channels differs: `PILImage.create(file)` or `.convert(\'RGB\')` gives three.'
+    if kind_of in ('TensorBBox', 'TensorMultiCategory'):
+        cause = 'The images have different numbers of boxes.'
+        look = '`BBoxLblBlock` beside `BBoxBlock` fills up: its `bb_pad` can be given as `before_batch`, too.'
+    return Found(facts, look=look, cause=cause)
 
 # %% ../../../nbs/api/diagnose/kinds/54_batches.ipynb #cell-014
 def no_batches(

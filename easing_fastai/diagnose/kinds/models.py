@@ -12,19 +12,21 @@ __all__ = ['CROSS_ENTROPY', 'NUMBERS', 'an_unknown_number_of_classes', 'no_loss_
            'a_metric_in_quotation_marks', 'a_metric_for_another_kind_of_labels',
            'a_metric_that_compares_rows_with_classes', 'a_metric_of_scikit_learn', 'a_callback_that_watches_nothing',
            'a_finished_model_for_an_architecture', 'an_architecture_in_quotation_marks', 'weights_that_are_not_there',
-           'a_model_that_was_not_made', 'on_batch', 'another_number_of_channels',
+           'a_model_that_was_not_made', 'a_network_that_is_no_architecture', 'on_batch', 'another_number_of_channels',
            'a_layer_that_gets_another_number_of_inputs', 'images_too_small_for_the_network',
-           'a_class_without_a_prediction', 'an_optimizer_of_PyTorch', 'an_architecture_that_timm_does_not_have',
+           'halves_that_do_not_fit_again', 'a_class_without_a_prediction', 'an_optimizer_of_PyTorch',
+           'targets_in_another_shape_than_predictions', 'an_architecture_that_timm_does_not_have',
            'a_class_that_was_given_numbers', 'predictions_and_labels_in_each_others_place']
 
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-002
-import ast, difflib, inspect, sys
+import ast, difflib, inspect, re, sys
+from types import FunctionType
 
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-003
 from ..kind import (LEARNER, PYTORCH, Found, held_by_reader, in_learner, in_loaders, kind,
                                          learner_line, learner_of, name_held)
 from ..patch import argument, call_in, names_read, patched, with_nodes
-from ..traceback import Case, definition, described, is_a, made_by, text_of, value_at
+from ..traceback import Case, definition, described, is_a, made_by, statement, text_of, value_at
 
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-009
 @kind(error='AssertionError', says='`n_out` is not defined', link='vision.learner')
@@ -320,6 +322,19 @@ def a_model_that_was_not_made(case, match):
     if {'pretrained', 'weights'} & set(takes): return in_learner(case, facts, 'vision_learner')
     return Found(facts, look='`Learner` takes a network; `vision_learner` takes an architecture and makes it.')
 
+# %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-d16
+@kind(error='TypeError', says=r"(\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(?:pretrained|weights)'",
+      inside=r'vision\.learner\.create_\w+', link='vision.learner')
+def a_network_that_is_no_architecture(case, match):
+    "`vision_learner` calls an architecture with `pretrained=` or `weights=`, and this one does not take that."
+    if not isinstance(arch := case.find('arch'), type|FunctionType): return None
+    facts, library = {'you gave': arch, 'it complains about': match[0]}, sys.modules.get('torchvision.models')
+    names = [name for name in dir(library) if name.startswith(arch.__name__.lower()) and name in library.list_models()]
+    if hasattr(library, arch.__name__) and names:
+        return Found(facts, look=f'The functions that make one: {", ".join(f"`models.{name}`" for name in names[:6])}.',
+                     cause='This is the class of a network; an architecture is the function that makes one.')
+    return Found(facts, look=f'`Learner(dls, {arch.__name__}(…), loss_func=…)` trains a network of your own as it is.')
+
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-067
 def on_batch(
     case: Case,
@@ -362,6 +377,18 @@ def images_too_small_for_the_network(case, match):
     facts = {'the layer': repr(layer), 'what came': case.find('input')}
     return Found(facts, look='Larger images, or fewer layers that halve them.')
 
+# %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-d19
+@kind(error='RuntimeError', link=PYTORCH + 'generated/torch.nn.functional.interpolate.html',
+      says=r'Sizes of tensors must match except in dimension 1\. Expected size (\d+) but got size (\d+)')
+def halves_that_do_not_fit_again(case, match):
+    "Halving an odd size rounds it down, and doubling does not bring back what was lost."
+    small, large = sorted(map(int, match.groups()))
+    names, values = names_read(statement(case.calls[-1]))[0], case.calls[-1].held
+    held = {name: values[name] for name in sorted(names) if getattr(values.get(name), 'ndim', 0) == 4}
+    if len(held) < 2 or large % 2 == 0 or small != large - 1: return None
+    return Found(held, look='Images with sides that can be halved as often as the network does it, as multiples of '
+                            '32; or `d = F.interpolate(d, e.shape[-2:])` before `torch.cat((e, d), dim=1)`.')
+
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-d04
 @kind(error='IndexError', says=r'Target (-?\d+) is out of bounds', link=CROSS_ENTROPY)
 def a_class_without_a_prediction(case, match):
@@ -377,6 +404,23 @@ def an_optimizer_of_PyTorch(case, match):
     example = '`opt_func=partial(OptimWrapper, opt=torch.optim.AdamW)`'
     if not written: return Found({'the complaint': match[0]}, look=example)
     return in_learner(case, {'opt_func': written}, opt_func=f'partial(OptimWrapper, opt={written})')
+
+# %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-d21
+@kind(error='ValueError|RuntimeError', link=PYTORCH + 'generated/torch.nn.BCEWithLogitsLoss.html', general=True,
+      says=r'(?:Using a target size|Target size) \(torch.Size\(\[(.*?)\]\)\) .* input size \(torch.Size\(\[(.*?)\]\)\)')
+def targets_in_another_shape_than_predictions(case, match):
+    "Binary cross-entropy compares number by number: it wants a yes or no for each number that is predicted."
+    y, p = shapes = [[int(n) for n in re.findall(r'\d+', shape)] for shape in match.groups()]
+    facts = dict(zip(('targets', 'predictions'), ('×'.join(map(str, shape)) for shape in shapes)))
+    look = 'Print both shapes: the model needs an output for each column of the targets.'
+    if [n for n in y if n != 1] == [n for n in p if n != 1]:
+        long, short = ('predictions', 'targets') if len(p) > len(y) else ('targets', 'predictions')
+        look = f'For one shape of both: `{long}.squeeze(1)`, or `{short}[:, None]`.'
+    elif len(p) == len(y) + 1 and y[:1] == p[:1]:
+        look = f'For one class of {p[1]}: `nn.CrossEntropyLoss()` with `targets.long()`, no sigmoid in the model. ' \
+               f'For a yes or no each: `F.one_hot(targets.long(), {p[1]}).float()`.'
+    elif len(p) == len(y) == 4 and y[1] == 3: look = 'Masks have no colours: `Image.open(file).convert("L")`.'
+    return Found(facts, look=look)
 
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-d07
 @kind(error='RuntimeError|ValueError', says=r'Unknown model \(?([\w.-]+)', link='https://huggingface.co/docs/timm')

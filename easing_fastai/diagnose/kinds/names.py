@@ -7,9 +7,10 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/diagnose/kinds/names.htm
 # %% auto #0
 __all__ = ['OLD', 'PACKAGES', 'OLD_MODULE', 'REWRITES', 'OURS', 'SYNONYMS', 'NO_NAME', 'Old', 'table', 'one_call_of_loaders',
            'callbacks_that_are_made', 'normalized', 'loaders_of_today', 'transforms_of_today', 'is_of_another_library',
-           'old_name', 'without_old_names', 'a_name_of_an_older_version', 'an_argument_that_the_function_does_not_have',
-           'home_of', 'is_installed', 'a_name_that_was_not_imported', 'a_name_that_nothing_gave',
-           'an_argument_that_is_missing', 'a_module_of_an_older_fastai', 'a_module_that_is_not_here']
+           'takes', 'old_name', 'without_old_names', 'a_name_of_an_older_version',
+           'an_argument_that_the_function_does_not_have', 'home_of', 'is_installed', 'a_name_that_was_not_imported',
+           'a_name_that_nothing_gave', 'an_argument_that_is_missing', 'a_module_of_an_older_fastai',
+           'a_module_that_is_not_here']
 
 # %% ../../../nbs/api/diagnose/kinds/59_names.ipynb #cell-002
 import ast, builtins, difflib, importlib, inspect, re, sys
@@ -102,11 +103,26 @@ def is_of_another_library(
     case: Case,
     name: str # of an attribute in the reader's line
 ) -> bool:
-    "Whether the thing that was asked for it is known, and of another library."
+    "Whether the thing that was asked for it is known, and of another library: of objects, all but fastai's."
     nodes = [node for node in ast.walk(parsed(case.statement)) if getattr(node, 'attr', '') == name]
     values = [value for node in nodes if (value := value_at(case, node.value)) is not None]
+    if kind_of := re.match(r"'(?:\w+\.)*(\w+)' object has no attribute", case.message):
+        homes = ('builtins', 'types', 'numpy', 'pandas', 'torch')
+        plain = any(hasattr(sys.modules.get(home), kind_of[1]) for home in homes)
+        classes = [one for value in values for one in type(value).__mro__]
+        return plain or bool(values) and not any(one.__module__.startswith('fast') for one in classes)
     return bool(values) and not any(re.match(OURS, getattr(value, '__module__', None) or value.__name__)
                                     for value in (v if isinstance(v, type(ast)) else type(v) for v in values))
+
+def takes(
+    case: Case,
+    name: str # of an argument in the reader's line
+) -> bool:
+    "Whether the functions that the reader gives an argument to have it: then others complain about it."
+    calls = [node for node in ast.walk(parsed(case.statement)) if isinstance(node, ast.Call)]
+    given = [value_at(case, node.func) for node in calls if name in [keyword.arg for keyword in node.keywords]]
+    try: return bool(given) and all(name in inspect.signature(function).parameters for function in given)
+    except (TypeError, ValueError): return False
 
 def old_name(
     case: Case
@@ -117,6 +133,7 @@ def old_name(
     found = [old for old in OLD if has(old.name, said, r'\w.') and has(old.was or old.name, line)]
     calls = lambda code: {called_name(node) for node in ast.walk(parsed(code)) if isinstance(node, ast.Call)}
     found = [old for old in found if f'.{old.name}' not in old.old or not is_of_another_library(case, old.name)]
+    found = [old for old in found if f'{old.name}=' not in old.old or not takes(case, old.name)]
     # an argument may have other names today in other functions
     found = [old for old in found if old.rename or f'{old.name}=' not in old.old or calls(old.old) & calls(line)]
     return next(iter(found), None)
@@ -244,6 +261,7 @@ def a_module_of_an_older_fastai(case, match):
     try: today = importlib.import_module(home)
     except ImportError: return Found(facts, look=f'Today these names are in {home}.')
     missing = [name for name in asked if name != '*' and not hasattr(today, name)]
+    if missing and module == home and not {one.name for one in statement.names} & {old.name for old in OLD}: return None
     if missing: return Found(facts, look=f'{home} has no {", ".join(missing)} any more.')
     return Found(facts, f'from {home} import {", ".join(asked)}')
 
