@@ -132,7 +132,7 @@ def floats_as_classes(case, match):
 @kind(error='ValueError', says='Target size .* must be the same as input size', link='losses')
 def a_loss_for_yes_or_no(case, match):
     "Binary cross-entropy wants a yes or no for each output; there is one class per image."
-    if (facts := loss_facts(case)) is None: return None
+    if (facts := loss_facts(case)) is None or prediction_and_target(case)[1].dim() > 1: return None
     loss = 'BCEWithLogitsLossFlat()' if learner_of(case).pred.shape[-1] == 1 else 'CrossEntropyLossFlat()'
     return on_learner(case, facts, f'loss_func = {loss}')
 

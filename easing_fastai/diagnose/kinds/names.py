@@ -14,13 +14,14 @@ __all__ = ['OLD', 'PACKAGES', 'OLD_MODULE', 'REWRITES', 'OURS', 'SYNONYMS', 'NO_
 
 # %% ../../../nbs/api/diagnose/kinds/59_names.ipynb #cell-002
 import ast, builtins, difflib, importlib, inspect, re, sys
+from pathlib import Path
 from typing import NamedTuple
 
 # %% ../../../nbs/api/diagnose/kinds/59_names.ipynb #cell-003
 from ...base.files import packaged, rows_of
 from ..kind import FASTAI, LOADERS, Found, kind, with_tfms_of_today
 from ..patch import argument, call_in, called_name, patched, renamed, with_nodes
-from ..traceback import Case, parsed, value_at
+from ..traceback import Case, is_cell, parsed, value_at
 
 # %% ../../../nbs/api/diagnose/kinds/59_names.ipynb #cell-007
 class Old(NamedTuple):
@@ -221,6 +222,10 @@ def a_name_that_was_not_imported(case, match):
     home, row = home_of(match[1], case.statement)
     if not home or not case.calls[-1].own or old_name(case): return None
     facts = {'the name': match[1], 'what gives it': home}
+    call = case.calls[-1]
+    if not is_cell(call.frame) and call.module != '__main__':
+        file = Path(call.code.co_filename).name
+        return Found(facts, look=f'`{home}` belongs at the top of {file}; if nbdev writes it, in a cell with `#| export`.')
     if row is None or is_installed(row['module']): return Found(facts, f'{home}\n{case.statement}')
     return Found(facts | {'installed here': 'no'}, f'pip install {row["install"]}', f'Then `{home}`.')
 
