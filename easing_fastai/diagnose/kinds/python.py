@@ -177,7 +177,7 @@ def a_name_that_the_value_does_not_have(case, match):
         look = rows[0]['look'].replace('{name}', name).replace('{value}', written)
         return Found(facts, look=look, cause=f"{cause} {rows[0]['cause']}".strip())
     look = f'Is `{written}` what the line takes it for? Look at where it is made.'
-    if passes_on: look = f'A callback that brings it has to be in `cbs=`; a name of version 1 may be gone.'
+    if passes_on: look = 'A callback that brings it has to be in `cbs=`; a name of version 1 may be gone.'
     if passes_on and is_a(held, 'Callback'): look = f'Its first value: `{written}.{name} = …` in `before_fit`.'
     return Found(facts, look=look, cause=cause) if made or passes_on else None
 
