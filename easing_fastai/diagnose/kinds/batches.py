@@ -69,7 +69,7 @@ def items_of_different_shapes(case, match):
     if is_image and first[-2:] != second[-2:]: return None
     facts = {'of the kind': kind_of, 'two of them': f'{"×".join(first)} and {"×".join(second)}'}
     cause, look = '', 'One shape for all: cut or fill up where an item is made; `before_batch=` gets all of a batch.'
-    if is_image: look = 'The number of channels differs: `PILImage.create(file)` or `.convert(\'RGB\')` gives three.'
+    if is_image: look = "The number of channels differs: `PILImage.create(file)` or `.convert('RGB')` gives three."
     if kind_of in ('TensorBBox', 'TensorMultiCategory'):
         cause = 'The images have different numbers of boxes.'
         look = '`BBoxLblBlock` beside `BBoxBlock` fills up: its `bb_pad` can be given as `before_batch`, too.'

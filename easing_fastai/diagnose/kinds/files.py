@@ -7,7 +7,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/diagnose/kinds/files.htm
 # %% auto #0
 __all__ = ['NO_ITEMS', 'PATTERNS', 'NEW_LABEL', 'OF_A_PATH', 'GETTERS', 'a_name_instead_of_a_path', 'a_path_instead_of_a_name',
            'looked_in', 'as_code', 'nearest', 'inventory', 'folders_in', 'a_folder_that_is_not_there',
-           'no_images_found', 'no_folder_to_train_with', 'a_pattern_that_does_not_fit', 'new_label',
+           'no_images_found', 'no_folder_to_train_with', 'a_pattern_that_does_not_fit', 'new_label', 'is_given',
            'each_file_a_class_of_its_own', 'a_label_that_training_does_not_have', 'a_label_function_without_an_answer',
            'broken_file', 'a_truncated_image', 'not_an_image', 'a_table_that_names_a_file_that_is_not_there',
            'a_column_that_is_not_there', 'a_splitter_without_parentheses', 'not_a_list_of_images',
@@ -193,11 +193,17 @@ def new_label(
     items = list(getattr(getattr(loaders_of(case), 'train_ds', None), 'items', ()))
     return {'the label': label, 'classes of the training images': vocab, 'training images': len(items)}, vocab, items
 
+def is_given(
+    case: Case
+) -> bool:
+    "Whether the reader gave the classes, and did not leave them to the training images."
+    return re.search(r'\bvocab\s*=', f'{loaders_line(case)}\n{block_line(case)}') is not None
+
 @kind(**NEW_LABEL)
 def each_file_a_class_of_its_own(case, match):
     "The label function returns something that differs for every file, such as its whole name."
     facts, vocab, items = new_label(case, match[1])
-    if len(vocab) < max(3, len(items)/2): return None
+    if not items or len(vocab) < max(3, len(items)/2) or is_given(case): return None
     folders, line = [Path(item).parent.name for item in items if isinstance(item, str|Path)], loaders_line(case)
     if call_in(block := block_line(case), 'DataBlock') and not argument(block, 'DataBlock', 'get_y'):
         facts['get_y of the DataBlock'] = 'none: each image is its own label'
@@ -208,13 +214,20 @@ def each_file_a_class_of_its_own(case, match):
     found = in_loaders(case, facts | {'their folders': sorted(set(folders))}, 'from_path_func', _2='label_func')
     return Found(found.facts, f'def label_func(file): return file.parent.name   # gets a whole path\n{found.fix}')
 
+# %% ../../../nbs/api/diagnose/kinds/53_files.ipynb #cell-r02
 @kind(**NEW_LABEL)
 def a_label_that_training_does_not_have(case, match):
     "A validation image has a label that no training image has."
     facts, vocab, items = new_label(case, match[1])
-    if vocab and len(vocab) >= max(3, len(items)/2): return None
-    if not vocab or not call_in(loaders_line(case), 'from_folder'):
-        return Found(facts, look=f'Give the training part images of {match[1]}, too, or leave that class out.')
+    if is_given(case):
+        facts['classes in vocab='] = facts.pop('classes of the training images')
+        look = f'`vocab=` has to name {match[1]}, too; without it the classes are those of the training images.'
+        return Found(facts, look=look, cause='The classes were given, and this label is not among them.')
+    if items and len(vocab) >= max(3, len(items)/2): return None
+    if not vocab or not items or not call_in(loaders_line(case), 'from_folder'):
+        cause = '' if items else 'The known classes, those of the training images or of `vocab=`, lack this label.'
+        look = f'Give the training part images of {match[1]}, too, or leave that class out.'
+        return Found(facts, look=look, cause=cause)
     found = in_loaders(case, facts, vocab=repr([*vocab, match[1].strip("'\"")]))
     return Found(facts, f'# better: images of {match[1]} in the training part, too\n{found.fix}')
 

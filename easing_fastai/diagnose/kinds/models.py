@@ -8,8 +8,8 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/diagnose/kinds/models.ht
 __all__ = ['CROSS_ENTROPY', 'NUMBERS', 'an_unknown_number_of_classes', 'no_loss_known', 'prediction_and_target', 'loss_facts',
            'on_learner', 'layer_change', 'more_classes_than_outputs', 'floats_as_classes', 'a_loss_for_yes_or_no',
            'a_loss_for_numbers', 'more_outputs_than_numbers', 'a_loss_without_parentheses', 'a_loss_without_decodes',
-           'metric_name', 'other_metric', 'a_metric_with_parentheses', 'a_metric_without_parentheses',
-           'a_metric_in_quotation_marks', 'a_metric_for_another_kind_of_labels',
+           'several_outputs_for_one_loss', 'metric_name', 'other_metric', 'a_metric_with_parentheses',
+           'a_metric_without_parentheses', 'a_metric_in_quotation_marks', 'a_metric_for_another_kind_of_labels',
            'a_metric_that_compares_rows_with_classes', 'a_metric_of_scikit_learn', 'a_callback_that_watches_nothing',
            'a_finished_model_for_an_architecture', 'an_architecture_in_quotation_marks', 'weights_that_are_not_there',
            'a_model_that_was_not_made', 'a_network_that_is_no_architecture', 'on_batch', 'another_number_of_channels',
@@ -175,6 +175,19 @@ def a_loss_without_decodes(case, match):
     found = on_learner(case, facts, 'loss_func = CrossEntropyLossFlat()')
     if found.fix and (line := made_by(case, interpretation)): found.fix += f'\n{line}'
     return found
+
+# %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-r01
+@kind(error='AttributeError|TypeError|ValueError', says=r'\b(tuple|list|dict|OrderedDict)\b', link='learner',
+      inside=r'fastai\.losses|nn\.modules\.loss|nn\.functional\.\w*(loss|entropy)|learner\.accumulate')
+def several_outputs_for_one_loss(case, match):
+    "The model gives several outputs, and a loss or a metric that wants one got them all."
+    learn = learner_of(case)
+    predictions = getattr(learn, 'pred', None)
+    if type(predictions).__name__ != match[1]: return None
+    facts = {'the model gives': f'{match[1]} of {len(predictions)}', 'the loss': learn.loss_func}
+    first = f'predictions[{next(iter(predictions))!r}]' if isinstance(predictions, dict) else 'predictions[0]'
+    return Found(facts, look=f'A loss of your own, `def loss_func(predictions, target):`, adds one for each output, or '
+                             f'takes one of them, `{first}`; a metric takes one of them, too.')
 
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-035
 def metric_name(

@@ -238,9 +238,10 @@ def a_folder_to_save_in_that_is_not_there(case, match):
     return Found(facts, f'Path({as_code(folder)}).mkdir(parents=True)\n{case.statement}')
 
 # %% ../../../nbs/api/diagnose/kinds/57_saving.ipynb #cell-d04
-@kind(error='AttributeError', says=r"Can't get attribute '(\w+)' on <module '((fast|torch|timm)\w*)[\w.]*'",
+@kind(error='AttributeError', says=r"Can't get attribute '(\w+)' on <module '(?!__m)(\w+)[\w.]*' from '.*(?:site|dist)-packages",
       inside='load_learner', link=ISSUES + '3921')
 def a_class_that_another_version_had(case, match):
     "The file names a class of a library, and the version that is installed here has none of that name."
-    facts = {'the file': Path(case.find('fname')), 'the class': match[1], f'{match[2]} here': version(match[2])}
-    return Found(facts, look=f'Install the version of {match[2]} that made the file, in an environment of its own.')
+    library = 'Pillow' if match[2] == 'PIL' else match[2]
+    facts = {'the file': Path(case.find('fname')), 'the class': match[1], f'{library} here': version(library)}
+    return Found(facts, look=f'Install the version of {library} that made the file, in an environment of its own.')
