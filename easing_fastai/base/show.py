@@ -6,7 +6,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/base/show.html.md"""
 
 # %% auto #0
 __all__ = ['NARROW', 'SIGNS', 'COLOURS', 'plural', 'shorten', 'listed', 'without_folders', 'Code', 'for_terminal',
-           'whole_template', 'templates', 'page_of', 'Shown', 'Finding', 'Report']
+           'whole_template', 'templates', 'page_of', 'columns_of', 'lines_of', 'Shown', 'Finding', 'Report']
 
 # %% ../../nbs/api/base/02_show.ipynb #cell-002
 import os, re, sys, tempfile
@@ -95,9 +95,30 @@ def page_of(
     "A template filled in."
     return templates().get_template(template).render(**values)
 
-# %% ../../nbs/api/base/02_show.ipynb #cell-015
+# %% ../../nbs/api/base/02_show.ipynb #cell-015a
 NARROW = 50 # characters; below that columns cannot be read
 
+def columns_of(
+    shown # of the kind below
+) -> Table:
+    "Its rows for a terminal."
+    rows = shown.rows()
+    table = Table(show_header=bool(shown.columns), box=box.SIMPLE, pad_edge=False)
+    for i in range(max(map(len, rows), default=0)):
+        table.add_column(shown.columns[i] if shown.columns else '', overflow='fold', no_wrap=i in shown.whole,
+                         justify='right' if i in shown.right else 'left')
+    for row in rows:
+        if len(row) == 1 and len(table.columns) > 1: row = (Text(row[0], style='bold'),)
+        table.add_row(*map(for_terminal, row))
+    return table
+
+def lines_of(
+    shown # of the kind below
+) -> Group:
+    "Its rows for a terminal that is too narrow: each cell on lines of its own."
+    return Group(*(line for row in shown.rows() for line in ('', *(for_terminal(cell) for cell in row if str(cell)))))
+
+# %% ../../nbs/api/base/02_show.ipynb #cell-015
 class Shown:
     "A title, rows and a note that show themselves; what is built on it says what they are."
     title = ''       # above the rows
@@ -110,26 +131,10 @@ class Shown:
     def rows(self) -> list[tuple]: # of cells
         raise NotImplementedError
 
-    def as_table(self) -> Table:
-        "The rows for a terminal."
-        rows = self.rows()
-        table = Table(show_header=bool(self.columns), box=box.SIMPLE, pad_edge=False)
-        for i in range(max(map(len, rows), default=0)):
-            table.add_column(self.columns[i] if self.columns else '', overflow='fold', no_wrap=i in self.whole,
-                             justify='right' if i in self.right else 'left')
-        for row in rows:
-            if len(row) == 1 and len(table.columns) > 1: row = (Text(row[0], style='bold'),)
-            table.add_row(*map(for_terminal, row))
-        return table
-
-    def as_list(self) -> Group:
-        "The rows for a terminal in which there is no place for columns: each cell on lines of its own."
-        return Group(*(line for row in self.rows() for line in ('', *(for_terminal(cell) for cell in row if str(cell)))))
-
     def __rich_console__(self, console: Console, options: ConsoleOptions):
         "Title, rows and note for a terminal."
         title, note = Text(self.title, style='bold'), Text(self.note, style='dim')
-        rows = self.as_table() if options.max_width >= NARROW else self.as_list()
+        rows = columns_of(self) if options.max_width >= NARROW else lines_of(self)
         yield from (part for part in (title, rows, note) if part != Text(''))
 
     def __str__(self) -> str:
