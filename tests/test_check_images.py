@@ -283,6 +283,59 @@ def test_a_table_that_divides_the_images_in_another_way_than_the_folders(tmp_pat
     assert ('not the folders' in check.layout.says) == (folders != ['data/images']) and 'one class' not in kinds(check)
 
 
+def labels_of(folder: Path, table: str, names: list[str], name: str = 'labels.csv') -> dict[str, str]:
+    "What `check_images` takes from a table beside images."
+    (noise(folder, *names) / name).write_text(table)
+    return dict(check_images(folder).layout.table[['file', 'label']].values)
+
+
+def test_an_index_beside_the_names(tmp_path):
+    names = [f'{i}.png' for i in range(24)]
+    rows = [f'{i},{name},{"cat" if i % 3 else "dog"}' for i, name in enumerate(names[::-1])]
+    labels = labels_of(tmp_path, '\n'.join([',name,label', *rows]), names)
+    assert all(labels[name] == ('cat' if (23 - i) % 3 else 'dog') for i, name in enumerate(names))
+
+
+def test_a_table_of_training_beside_a_test_set_of_the_same_names(tmp_path):
+    names = [f'{side}/{i}.png' for side in ('test', 'train') for i in range(24)]
+    labels = labels_of(tmp_path, 'name,label\n' + ''.join(f'{i}.png,{"cat" if i % 3 else "dog"}\n' for i in range(24)), names, 'train.csv')
+    assert all(name.startswith('train/') for name in labels)
+
+
+def test_own_predictions_are_no_labels(tmp_path):
+    names = [f'{i}.png' for i in range(24)]
+    (tmp_path / 'a.csv').write_text('image,class,probability,cat,dog\n' + ''.join(f'{name},cat,1,1,0\n' for name in names))
+    assert set(labels_of(tmp_path, 'name,label\n' + ''.join(f'{name},{"cat" if i % 3 else "dog"}\n' for i, name in enumerate(names)), names).values()) == {'cat', 'dog'}
+
+
+@pytest.mark.parametrize('sides, files, held_out', [(('train', 'valid', 'test'), 16, 8), (('train', 'test'), 24, 12)])
+def test_rows_of_a_test_set(tmp_path, sides, files, held_out):
+    names = [f'{i}.png' for i in range(24)]
+    rows = ''.join(f'{name},{"cat" if i % 4 > 1 else "dog"},{sides[i % len(sides)]}\n' for i, name in enumerate(names))
+    (noise(tmp_path, *names) / 'labels.csv').write_text('name,label,split\n' + rows)
+    layout = check_images(tmp_path).layout
+    assert len(layout.table) == files and (layout.table.is_valid == True).sum() == held_out  # noqa: E712
+    scope = {'path': tmp_path}
+    exec('from fastai.vision.all import *\n' + layout.code.replace('ImageDataLoaders', 'dls = ImageDataLoaders'), scope)
+    assert (len(scope['dls'].train_ds), len(scope['dls'].valid_ds)) == (files - held_out, held_out)
+
+
+@pytest.mark.parametrize('table, words', [
+    (''.join(f'{i}.png,cat\n' for i in range(12)) + ''.join(f'{i}.png,dog\n' for i in range(12, 24)), 'names no columns'),
+    ('name,label\n' + ''.join(f'{i}.png,{("cat", "dog", "cat;dog")[i % 3]}\n' for i in range(24)), 'several labels'),
+    ('name,label,is_valid\n' + ''.join(f'{i % 24}.png,{("cat", "dog")[i % 2]},{i > 23}\n' for i in range(48)), 'for training and for validation')])
+def test_a_table_that_nothing_can_be_trained_on(tmp_path, table, words):
+    (noise(tmp_path, *(f'{i}.png' for i in range(24))) / 'labels.csv').write_text(table)
+    check = check_images(tmp_path)
+    assert not check.ok and words in str(check).replace('\n', ' ') or words in check.layout.csv.problem
+
+
+def test_sides_are_no_classes(tmp_path):
+    noise(tmp_path, *(f'{side}/{label}/{i}.png' for side in ('train', 'dev') for label in ('cat', 'dog') for i in range(12)))
+    layout = check_images(tmp_path).layout
+    assert set(layout.table.label) == {'cat', 'dog'} and layout.kind == 'train and valid'
+
+
 def test_folders_that_stay_the_classes(tmp_path):
     "A table with other names for them, one of something else, one of half of the images, and one that agrees but for a row."
     names = [f'{"ab"[i % 2]}/{i:02}.png' for i in range(24)]

@@ -6,7 +6,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/base/show.html.md"""
 
 # %% auto #0
 __all__ = ['NARROW', 'SIGNS', 'COLOURS', 'plural', 'shorten', 'listed', 'without_folders', 'Code', 'for_terminal',
-           'whole_template', 'templates', 'page_of', 'columns_of', 'lines_of', 'Shown', 'Finding', 'Report']
+           'whole_template', 'templates', 'page_of', 'rows_as_table', 'rows_as_lines', 'Shown', 'Finding', 'Report']
 
 # %% ../../nbs/api/base/02_show.ipynb #cell-002
 import os, re, sys, tempfile
@@ -98,7 +98,7 @@ def page_of(
 # %% ../../nbs/api/base/02_show.ipynb #cell-015a
 NARROW = 50 # characters; below that columns cannot be read
 
-def columns_of(
+def rows_as_table(
     shown # of the kind below
 ) -> Table:
     "Its rows for a terminal."
@@ -112,7 +112,7 @@ def columns_of(
         table.add_row(*map(for_terminal, row))
     return table
 
-def lines_of(
+def rows_as_lines(
     shown # of the kind below
 ) -> Group:
     "Its rows for a terminal that is too narrow: each cell on lines of its own."
@@ -134,7 +134,7 @@ class Shown:
     def __rich_console__(self, console: Console, options: ConsoleOptions):
         "Title, rows and note for a terminal."
         title, note = Text(self.title, style='bold'), Text(self.note, style='dim')
-        rows = columns_of(self) if options.max_width >= NARROW else lines_of(self)
+        rows = rows_as_table(self) if options.max_width >= NARROW else rows_as_lines(self)
         yield from (part for part in (title, rows, note) if part != Text(''))
 
     def __str__(self) -> str:

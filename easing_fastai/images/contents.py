@@ -20,7 +20,7 @@ from ..base.show import plural
 
 # %% ../../nbs/api/images/64_contents.ipynb #cell-006
 OTHER_IMAGES = {'.webp', '.jfif', '.avif', '.heic', '.heif', '.jp2', '.tga'}
-LEFT_BY_SYSTEMS = {'__macosx', 'thumbs.db', 'desktop.ini'}
+LEFT_BY_SYSTEMS = {'__macosx', 'thumbs.db', 'desktop.ini', '@eadir', '#recycle', '$recycle.bin', 'lost+found'}
 
 def is_image_name(
     name: str # of a file

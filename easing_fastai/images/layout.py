@@ -6,11 +6,12 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/images/layout.html.md"""
 
 # %% auto #0
 __all__ = ['RANDOM_SPLIT', 'TRAIN_NAMES', 'VALID_NAMES', 'NO_CLASS', 'PATTERNS', 'CAMERAS', 'WORDS', 'MOST_COLUMNS',
-           'LABEL_COLUMNS', 'FILE_COLUMNS', 'VALID_COLUMNS', 'IS_VALID', 'NOT_UTF8', 'UNKNOWN', 'NEARLY_ALL', 'BATCH',
-           'table_of', 'CsvGuess', 'Layout', 'fastai_line', 'first_of', 'train_and_valid', 'class_folders', 'is_number',
-           'are_of_cameras', 'labels_in_names', 'read_csv', 'Columns', 'file_column', 'name_of', 'guess_columns',
-           'csv_code', 'guess_csv', 'folder_between', 'seen_from_above', 'empty_training', 'knows_more',
-           'images_to_train_on', 'with_batches', 'guess_layout']
+           'LABEL_COLUMNS', 'FILE_COLUMNS', 'VALID_COLUMNS', 'TEST_NAMES', 'IS_VALID', 'SEVERAL', 'TWO_SIDES',
+           'NOT_UTF8', 'NO_HEAD', 'UNKNOWN', 'NEARLY_ALL', 'BATCH', 'table_of', 'CsvGuess', 'Layout', 'fastai_line',
+           'first_of', 'train_and_valid', 'class_folders', 'is_number', 'are_of_cameras', 'labels_in_names', 'read_csv',
+           'Columns', 'file_column', 'name_of', 'guess_columns', 'contradiction_in', 'without_test_rows', 'csv_code',
+           'guess_csv', 'folder_between', 'seen_from_above', 'empty_training', 'knows_more', 'images_to_train_on',
+           'with_batches', 'guess_layout']
 
 # %% ../../nbs/api/images/65_layout.ipynb #cell-002
 import os, re
@@ -64,7 +65,7 @@ def fastai_line(
 
 # %% ../../nbs/api/images/65_layout.ipynb #cell-013
 TRAIN_NAMES = ('train', 'training')
-VALID_NAMES = ('valid', 'val', 'validation', 'test', 'testing') # the first that is there
+VALID_NAMES = ('valid', 'val', 'validation', 'dev', 'eval', 'test', 'testing') # the first that is there
 NO_CLASS = {*TRAIN_NAMES, *VALID_NAMES, 'images', 'image', 'imgs', 'img', 'photos', 'pictures', 'data'}
 
 def first_of(
@@ -94,7 +95,8 @@ def class_folders(
 ) -> Layout|None: # None if it isn't so
     "The layout with a folder per class."
     rows = [(name, name.split('/')[0], None) for name in images if '/' in name]
-    if all(label.lower() in NO_CLASS for _, label, _ in rows): return None
+    labels = {label.lower() for _, label, _ in rows}
+    if labels <= NO_CLASS or labels & set(TRAIN_NAMES): return None
     code = fastai_line('from_folder', 'path', RANDOM_SPLIT)
     return Layout('folders', 'a folder per class', code, table_of(rows), depth=1)
 
@@ -102,7 +104,7 @@ def class_folders(
 PATTERNS = (r'^(.+?)[\W_]*\d+[\W_]*\.\w+$', r'^([^\W_]+)[\s_-]')
 CAMERAS = {'img', 'imge', 'imag', 'image', 'dsc', 'dscn', 'dscf', 'cimg', 'pxl', 'mvi', 'mvimg', 'vid', 'gopr', 'dji',
            'sam', 'p', 'pic', 'pict', 'photo', 'frame', 'scan', 'screenshot', 'screenshotat',
-           'whatsappimage', 'whatsappimageat'}
+           'whatsapp', 'whatsappimage', 'whatsappimageat'}
 WORDS = {'sam', 'p', 'pic', 'pict', 'photo', 'image', 'frame', 'scan', 'screenshot', 'vid'} # classes may be, too
 
 def is_number(
@@ -156,7 +158,8 @@ def read_csv(
 LABEL_COLUMNS = ('label', 'labels', 'class', 'classes', 'category', 'target', 'species', 'breed', 'y')
 FILE_COLUMNS = ('file', 'filename', 'file_name', 'name', 'fname', 'path', 'image', 'image_id', 'id')
 VALID_COLUMNS = ('is_valid', 'valid', 'split', 'set', 'subset')
-IS_VALID = {**dict.fromkeys(('true', '1', '1.0', *VALID_NAMES[:3]), True),
+TEST_NAMES = VALID_NAMES[-2:]
+IS_VALID = {**dict.fromkeys(('true', '1', '1.0', *VALID_NAMES), True),
             **dict.fromkeys(('false', '0', '0.0', *TRAIN_NAMES), False)}
 
 # %% ../../nbs/api/images/65_layout.ipynb #cell-l07
@@ -177,14 +180,16 @@ def file_column(
     there = set(images)
     folders = Counter(['', *(name.rpartition('/')[0] for name in images)]).most_common(20)
     endings = Counter(['', *(os.path.splitext(name)[1] for name in images)]).most_common(5)
-    best, most = (first_of(FILE_COLUMNS, table), '', ''), 0
+    best, most = (first_of(FILE_COLUMNS, table), '', ''), (0,)
     for column in table:
         values = table[column].dropna().drop_duplicates().str.replace('\\', '/')
         values = values[::max(1, len(values)//200)] # enough to tell
         for folder in sorted(name for name, _ in folders):
             for ending in sorted(name for name, _ in endings):
                 n = sum(name_of(value, folder, ending) in there for value in values)
-                if n > most: best, most = (column, folder, ending), n
+                held_out = folder.split('/')[0].lower() in VALID_NAMES
+                rank = n, not ending, column.lower() in FILE_COLUMNS, not held_out # an index may count like the names
+                if n and rank > most: best, most = (column, folder, ending), rank
     return best
 
 def name_of(
@@ -208,8 +213,37 @@ def guess_columns(
     label = first_of(LABEL_COLUMNS, others) or next(repeats, None)
     return Columns(file, folder, ending, label, valid) if file and label else None
 
-# %% ../../nbs/api/images/65_layout.ipynb #cell-l06
-NOT_UTF8 = "it is not text in UTF-8; perhaps pandas.read_csv(file, encoding='cp1252') reads it"
+# %% ../../nbs/api/images/65_layout.ipynb #cell-lt2
+SEVERAL = ('some rows have several labels, such as {}, and here an image has one; '
+           'fastai reads them with label_delim={!r}')
+TWO_SIDES = 'it names {} for training and for validation'
+
+def contradiction_in(
+    rows: pd.DataFrame # columns file, label, is_valid
+) -> str: # '' if there is none
+    "Why no training can be had of the rows of a table."
+    labels = set(rows.label.dropna())
+    for separator in ';|,':
+        parts = {label: {*map(str.strip, label.split(separator))} for label in labels if separator in label}
+        several = [label for label in parts if parts[label] <= labels]
+        if several: return SEVERAL.format(repr(min(several)), separator)
+    sides = rows.dropna(subset=['file', 'is_valid']).groupby('file').is_valid.nunique()
+    twice = sides.index[sides > 1]
+    return TWO_SIDES.format(printable(twice[0])) if len(twice) else ''
+
+# %% ../../nbs/api/images/65_layout.ipynb #cell-lt5
+def without_test_rows(
+    table: pd.DataFrame, # of a CSV file
+    valid: str|None      # the column that tells the validation set
+) -> pd.DataFrame: # `.attrs['tests']`: the words of the rows that were left out
+    "The table without the rows of a test set, if it has others for validation."
+    if not valid: return table
+    words = {word: word.lower() in TEST_NAMES for word in table[valid].dropna().unique() if IS_VALID[word.lower()]}
+    if len(set(words.values())) < 2: return table
+    tests = [word for word in words if words[word]]
+    kept = table[~table[valid].isin(tests)]
+    kept.attrs |= {'tests': tests}
+    return kept
 
 def csv_code(
     file: str,           # the name of a CSV file
@@ -223,9 +257,16 @@ def csv_code(
     if not valid:
         return fastai_line('from_csv', 'path', repr(file), f'delimiter={separator!r}', *arguments, RANDOM_SPLIT)
     words = [word for word in table[valid].dropna().unique() if IS_VALID[word.lower()]] # fastai takes any text for true
+    tests = table.attrs.get('tests', [])
     return (f'table = pd.read_csv(path/{file!r}, sep={separator!r}, dtype=str)\n'
+            + f'table = table[~table[{valid!r}].isin({tests})]\n'*bool(tests) +
             f"table['is_valid'] = table[{valid!r}].isin({words})\n"
             + fastai_line('from_df', 'table', 'path', *arguments, "valid_col='is_valid'"))
+
+# %% ../../nbs/api/images/65_layout.ipynb #cell-l06
+NOT_UTF8 = "it is not text in UTF-8; perhaps pandas.read_csv(file, encoding='cp1252') reads it"
+NO_HEAD = ("its first row is a row of values, and names no columns: "
+           "pandas.read_csv(file, header=None, names=['name', 'label']) reads it")
 
 def guess_csv(
     path: Path,        # the folder
@@ -237,12 +278,16 @@ def guess_csv(
     except (OSError, ValueError) as e: # pandas' own errors are ValueErrors, and so is text that isn't UTF-8
         why = NOT_UTF8 if isinstance(e, UnicodeDecodeError) else str(e).splitlines()[0]
         return CsvGuess(file, problem=why)
+    if set(table) & set(images): return CsvGuess(file, problem=NO_HEAD)
+    if [*table][:3] == ['image', 'class', 'probability']: return None # of `easing-fastai predict --csv`
     if (columns := guess_columns(table, images)) is None: return None
+    table = without_test_rows(table, columns.valid)
     def whole(value): return None if pd.isna(value) else name_of(value, columns.folder, columns.ending)
     is_valid = [IS_VALID.get(str(value).lower()) for value in table[columns.valid]] if columns.valid else None
     files = [*map(whole, table[columns.file])]
     rows = pd.DataFrame({'file': files, 'label': table[columns.label], 'is_valid': is_valid},
                         dtype=object)
+    if why := contradiction_in(rows): return CsvGuess(file, problem=why)
     says = f'files in column {printable(columns.file)}, labels in column {printable(columns.label)}'
     if columns.valid: says += f', the validation set in column {printable(columns.valid)}'
     return CsvGuess(file, '', rows, csv_code(file, table, columns), says, columns.label.lower() in LABEL_COLUMNS)
@@ -339,7 +384,10 @@ def guess_layout(
     images = contents.images
     tables = [name for name in contents.others if '/' not in name and name.lower().endswith(('.csv', '.tsv'))]
     guesses = [guess for name in tables if (guess := guess_csv(path, name, images))]
-    csv = max(guesses, key=lambda guess: 0 if guess.problem else guess.table.file.isin(images).sum(), default=None)
+    def rank(guess): # how many images it names; and of those that name as many, what is called labels.csv or train.csv
+        n = 0 if guess.problem else guess.table.file.isin(images).sum()
+        return n, bool(re.match('train|labels?', guess.file.lower()))
+    csv = max(guesses, key=rank, default=None)
     if empty := empty_training(images, contents.folders, bool(csv and not csv.problem)):
         return Layout('unknown', f'the folder {printable(empty)} holds no images to train with', csv=csv)
     layout = train_and_valid(images) or class_folders(images)

@@ -113,7 +113,8 @@ def refuse_existing_file(
     where = printable(home_relative(file))
     if file.exists() or file.is_symlink():
         raise FolderError(f'{where} is there already, and nothing of yours is overwritten. Name a new file.')
-    if not file.parent.is_dir(): raise FolderError(f'There is no folder for {where}. Make it first, or name another file.')
+    if not file.parent.is_dir():
+        raise FolderError(f'There is no folder for {where}. Make it first, or name another file.')
 
 def write_html(
     file: str|Path,                # to be written; nothing may be there

@@ -225,7 +225,7 @@ def a_name_that_was_not_imported(case, match):
     call = case.calls[-1]
     if not is_cell(call.frame) and call.module != '__main__':
         file = Path(call.code.co_filename).name
-        return Found(facts, look=f'`{home}` belongs at the top of {file}; if nbdev writes it, in a cell with `#| export`.')
+        return Found(facts, look=f'`{home}` belongs at the top of {file}; for nbdev, into a cell with `#| export`.')
     if row is None or is_installed(row['module']): return Found(facts, f'{home}\n{case.statement}')
     return Found(facts | {'installed here': 'no'}, f'pip install {row["install"]}', f'Then `{home}`.')
 

@@ -238,7 +238,8 @@ def a_folder_to_save_in_that_is_not_there(case, match):
     return Found(facts, f'Path({as_code(folder)}).mkdir(parents=True)\n{case.statement}')
 
 # %% ../../../nbs/api/diagnose/kinds/57_saving.ipynb #cell-d04
-@kind(error='AttributeError', says=r"Can't get attribute '(\w+)' on <module '(?!__m)(\w+)[\w.]*' from '.*(?:site|dist)-packages",
+@kind(error='AttributeError',
+      says=r"Can't get attribute '(\w+)' on <module '(?!__m)(\w+)[\w.]*' from '.*(?:site|dist)-packages",
       inside='load_learner', link=ISSUES + '3921')
 def a_class_that_another_version_had(case, match):
     "The file names a class of a library, and the version that is installed here has none of that name."
