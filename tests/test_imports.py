@@ -29,3 +29,8 @@ def test_help_imports_only_what_draws_it():
     added = new_packages('import io, contextlib\nwith contextlib.redirect_stdout(io.StringIO()):\n    ' + run.replace('\n', '\n    '))
     assert 'typer' in added
     assert not added & {'torch', 'torchvision', 'fastai', 'fastcore', 'numpy', 'pandas', 'matplotlib', 'PIL', 'nbformat', 'nbconvert', 'nbclient'}
+
+
+def test_scripts_need_no_ipython():
+    modules = 'easing_fastai.core, easing_fastai.chapters.show_results, easing_fastai.images.own_digit, easing_fastai.train.train'
+    new_packages(f'import {modules}', before="sys.modules['IPython'] = None")

@@ -92,7 +92,7 @@ def canvas_page(served):
     folder, address, asked = served
     for name in ('site.js', 'draw.mjs', 'names.json', 'style.css'):
         shutil.copy(REPO / 'nbs' / name, folder)
-    canvas = drawing_canvas().data
+    canvas = drawing_canvas()._repr_html_()
     (folder / 'page.html').write_text('<!doctype html><html lang=en><link rel=stylesheet href=style.css><script src=site.js defer></script>'
                                       f'<main><div class="cell draws"><div class="cell-output">{canvas}</div></div></main>')
     model = folder / 'in_browser'

@@ -14,8 +14,6 @@ from pathlib import Path
 
 # %% ../../nbs/api/images/67_own_digit.ipynb #cell-003
 import numpy as np
-from IPython import get_ipython
-from IPython.display import HTML
 from PIL import Image, ImageDraw, UnidentifiedImageError
 from ..base.formats import image_formats
 from ..base.files import home_relative
@@ -68,9 +66,10 @@ def open_image(
     return image
 
 # %% ../../nbs/api/images/67_own_digit.ipynb #cell-016
-class Canvas(HTML):
+class Canvas:
     "A canvas whose drawing only the reader can hand over, as text."
     strokes = ''
+    def _repr_html_(self) -> str: return page_of('canvas.html')
 
 @cache
 def drawing_widget() -> type: # needs anywidget
@@ -81,15 +80,16 @@ def drawing_widget() -> type: # needs anywidget
         strokes = traitlets.Unicode('').tag(sync=True)
         def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict]: # HTML for front ends without widgets
             shown, about = super()._repr_mimebundle_(**kwargs)
-            return shown | {'text/html': page_of('canvas.html')}, about
+            return shown | {'text/html': Canvas()._repr_html_()}, about
     return DrawingWidget
 
 # %% ../../nbs/api/images/67_own_digit.ipynb #cell-016c
 def somebody_draws() -> bool:
     "Is there a front end with somebody before it? One that runs all cells by itself lets no cell ask a question."
+    from IPython import get_ipython
     return getattr(getattr(get_ipython(), 'kernel', None), '_allow_stdin', False)
 
 def drawing_canvas() -> Canvas: # its `strokes` are the drawing, where the front end hands it over
     "A canvas to draw a digit on with mouse, pen or finger; below it the drawing as text for `strokes_to_image`."
     if somebody_draws() and find_spec('anywidget'): return drawing_widget()()
-    return Canvas(page_of('canvas.html'))
+    return Canvas()
