@@ -380,3 +380,14 @@ def test_no_name_is_proposed_that_does_not_exist(names, old, fix, advice):
     found = failure(old, names)
     assert found.fix == fix and advice in (found.advice or '')
     if fix: run(fix, names, 'the_change.py')
+
+
+def test_an_error_whose_own_text_fails():
+    class Broken(Exception):
+        def __str__(self):
+            raise ValueError('no text')
+
+    try:
+        raise Broken
+    except Broken as error:
+        assert 'Broken' in str(diagnose(error))

@@ -208,7 +208,7 @@ class Read:
         self.kinds, self.facts, self.fix, self.advice = list(found), answer.facts, answer.fix, answer.look
         self.cause = answer.cause or (self.kind.cause if self.kind else '')
         self.lines, self.steps, self.secrets = lines_of(case), steps_of(case), first.secrets | case.secrets
-        message = lambda one: f'{type(one.error).__name__}: {one.message if one.in_worker else one.error}'.rstrip(': ')
+        message = lambda one: f'{type(one.error).__name__}: {one.message if one.in_worker else one.said}'.rstrip(': ')
         self.messages = [shorten(message(one), 240) for one in dict.fromkeys([first, case])]
 
     @property

@@ -190,8 +190,9 @@ class Case:
         self.calls = list(dropwhile(lambda call: not call.own, calls)) or calls
         self.own = [call for call in self.calls if call.own]
         self.before = list(takewhile(lambda call: call.own, self.calls)) # the reader's calls that went into a library
-        try: self.text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-        except Exception: self.text = '' # of a class whose own text fails
+        try: self.said = str(error)
+        except Exception: self.said = '' # of a class whose own text fails
+        self.text = str(error.args[0]) if isinstance(error, KeyError) and error.args else self.said
         self.in_worker = 'in DataLoader worker process' in self.text
         self.message = message_of_worker(self.text) if self.in_worker else self.text
         self.secrets = {value for call in self.own for name, value in call.values.items() if is_secret(name, value)}
