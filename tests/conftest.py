@@ -23,7 +23,7 @@ REPO = Path(__file__).parent.parent
 HOME = Path(tempfile.mkdtemp(prefix='easing-fastai-tests-'))
 REAL_HOME = os.environ.setdefault('REAL_FASTAI_HOME', os.environ.get('FASTAI_HOME', ''))  # processes of xdist inherit it
 os.environ.update(FASTAI_HOME=str(HOME / 'fastai'), TORCH_HOME=str(HOME / 'torch'), EASING_FASTAI_OFFLINE='1',
-                  MPLBACKEND='agg',
+                  MPLBACKEND='agg', IPYTHONDIR=str(HOME / 'ipython'),
                   PYTHONWARNINGS='ignore:`torch.jit.script` is deprecated:FutureWarning,ignore:IProgress not found')
 
 

@@ -16,6 +16,7 @@ import torch
 warnings.simplefilter('ignore')
 torch.manual_seed(0)  # which images a split without a seed holds out must not decide whether a page fails
 shell = InteractiveShell.instance()
+shell.history_manager.enabled = False  # a file that all processes would share
 shell.run_line_magic('xmode', 'Minimal')  # its long form takes half a second
 shell._showtraceback = shell._format_exception_for_storage = lambda *args, **kwargs: None
 

@@ -43,6 +43,7 @@ def read(table: Path = REPORTS) -> list[dict]:
 def open_shell() -> InteractiveShell:
     "A shell with what the programs begin with, quiet about errors."
     shell = InteractiveShell.instance()
+    shell.history_manager.enabled = False  # a file that all processes would share
     with contextlib.redirect_stdout(io.StringIO()):
         shell.run_line_magic('xmode', 'Minimal')
     shell._showtraceback = shell._format_exception_for_storage = lambda *args, **kwargs: None

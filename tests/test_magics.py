@@ -4,7 +4,7 @@ from conftest import cold_start, start
 SESSION = """
 from IPython.core.interactiveshell import InteractiveShell
 shell = InteractiveShell.instance(history_load_length=0, colors='NoColor')
-shell.history_manager.enabled = False
+shell.history_manager.enabled = False  # a file that all processes would share
 for cell in CELLS:
     print('>>>', cell.splitlines()[0])
     shell.run_cell(cell, store_history=True)
