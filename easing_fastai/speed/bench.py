@@ -397,7 +397,7 @@ def compare_photos(
     "Trains on photographs in every way, in turns."
     rows = []
     for seed, way in product(range(repeats), PHOTO_WAYS):
-        rows.append(photo_run(way, path, arch, epochs, size, seed))
+        with memory_reused(): rows.append(photo_run(way, path, arch, epochs, size, seed))
         on_run(rows[-1])
     runs = pd.DataFrame(rows)
     table = runs.groupby('way', sort=False).agg(reading=('reading', 'median'), epoch=('epoch', 'median'))
