@@ -4,6 +4,7 @@ import os
 import platform
 import random
 from contextlib import nullcontext, redirect_stdout
+from copy import deepcopy
 from io import StringIO
 
 import numpy as np
@@ -15,15 +16,15 @@ from fastai.vision.all import (Adam, Brightness, Callback, CategoryBlock, CropPa
                                DataLoaders, Datasets, FlipItem, GradientAccumulation, GrandparentSplitter, ImageBlock,
                                ImageDataLoaders, Interpretation, IntToFloatTensor, Learner, MaskBlock, MixedPrecision,
                                MixUp, Normalize, PILImage, PILImageBW, PointBlock, RandomCrop, RandomResizedCrop,
-                               ReduceLROnPlateau, Resize, ResizeMethod, SaveModelCallback, SkipItemException, TensorImage, TfmdDL,
-                               TfmdLists, ToTensor, TransformBlock, accuracy, aug_transforms, get_image_files,
+                               ReduceLROnPlateau, Resize, ResizeMethod, SaveModelCallback, SkipItemException, TensorCategory,
+                               TensorImage, TfmdDL, TfmdLists, ToTensor, TransformBlock, accuracy, aug_transforms, get_image_files,
                                imagenet_stats, load_learner, noop, parent_label, set_seed, vision_learner)
 from fasttransform.transform import Function
 from PIL import Image
 
 from easing_fastai.assets.backbone import digits_resnet18
 from easing_fastai.speed.cheaper_steps import FusedAdam, fewer_calls, memory_reused
-from easing_fastai.speed.in_memory import InMemoryDL, in_memory, rng_states
+from easing_fastai.speed.in_memory import InMemoryDL, copied, in_memory, rng_states
 
 
 @pytest.fixture(scope='module')
@@ -274,6 +275,17 @@ def test_images_of_several_sizes(tmp_path):
     assert run(noop) == run(in_memory)
     kept = in_memory(loaders(folder, bs=8))
     with pytest.raises(RuntimeError, match='not the same size'): kept.one_batch()  # as in stock loaders
+
+
+@pytest.mark.parametrize('mode', ['RGB', 'L', 'P', '1', 'I;16', 'RGBA'])
+def test_what_is_kept_is_handed_out_as_a_copy(mode):
+    kept = PILImage(Image.new(mode, (5, 4)))
+    kept.info['dpi'] = (72, 72)
+    image, label = copied((kept, TensorCategory(1)))
+    assert type(image) is PILImage and image == kept == deepcopy(kept) and image.info == kept.info and type(label) is TensorCategory
+    before = kept.tobytes()
+    image.putpixel((0, 0), (1,)*len(mode) if mode.startswith('RGB') else 1)
+    assert kept.tobytes() == before != image.tobytes()
 
 
 def test_what_is_said_and_kept(images, capsys):
