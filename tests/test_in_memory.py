@@ -262,6 +262,17 @@ def test_no_file_is_opened_again(kwargs, images, monkeypatch):
     assert bits(type(dls)(*[dl.new(**kwargs) for dl in dls.loaders])) and dls.show_batch(show=False)
 
 
+def test_predictions_open_no_file_either(images, monkeypatch):
+    set_seed(3)
+    stock = loaders(images)
+    learn = vision_learner(stock, digits_resnet18)
+    expected = learn.get_preds()
+    learn.dls = in_memory(stock)
+    monkeypatch.setattr(Image, 'open', lambda *args: pytest.fail('a file was opened'))
+    assert all(map(torch.equal, learn.get_preds(), expected))
+    assert len(Interpretation.from_learner(learn).top_losses(3)[0]) == 3
+
+
 def test_twice(images, capsys):
     kept = in_memory(loaders(images))
     assert in_memory(kept) is kept and 'in memory already' in capsys.readouterr().out

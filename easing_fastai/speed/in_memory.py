@@ -240,8 +240,7 @@ def foreign(
 
 
 # %% ../../nbs/api/speed/80_in_memory.ipynb #cell-013
-UNSEEN = {'create_item', 'create_batch', 'do_batch', 'retain', 'chunkify', 'sample',
-          'get_idxs'} # methods that cutting leaves out
+UNSEEN = {'create_item', 'create_batch', 'do_batch', 'retain', 'chunkify', 'sample'} # methods that cutting leaves out
 
 class InMemoryDL(TfmdDL):
     "A `TfmdDL` whose items were read once; made by `in_memory`."
@@ -255,7 +254,9 @@ class InMemoryDL(TfmdDL):
         "Whether what was kept is what this loader would read now, and what is left to do can be done here."
         kept, now = self.kept, origin(self)
         return (len(now) == len(kept.origin) and all(a is b for a, b in zip(now, kept.origin)) and self.n <= kept.n
-                and not UNSEEN & vars(self).keys() and not (kept.foreign and self.fake_l.num_workers))
+                and not UNSEEN & vars(self).keys()
+                and not (kept.left and 'get_idxs' in vars(self)) # as `get_preds` sets it
+                and not (kept.foreign and self.fake_l.num_workers))
 
     def __iter__(self):
         is_kept = self.is_kept()
@@ -370,7 +371,7 @@ def check_followed(
     if type(dl) is not TfmdDL:
         raise CannotKeep('it knows the loaders that fastai makes for images (fastai.data.core.TfmdDL), '
                          f'and one of these is a {type(dl).__module__}.{type(dl).__qualname__}')
-    own = [name for name, value in vars(dl).items() if name in UNSEEN | {'create_batches', 'do_item', 'wif'}
+    own = [name for name, value in vars(dl).items() if name in UNSEEN | {'get_idxs', 'create_batches', 'do_item', 'wif'}
            or isinstance(value, MethodType) and value.__func__ is not getattr(TfmdDL, name, None)
            or name in PIPELINES and not isinstance(value, Pipeline)]
     if own: raise CannotKeep(f'somebody has set {", ".join(own)} of a loader, and it cannot follow that')
