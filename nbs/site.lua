@@ -48,7 +48,7 @@ local function link_chapters(inlines)
   local counting = false
   for i, inline in ipairs(inlines) do
     if inline.t == 'Str' then
-      local number, rest = inline.text:match('^(%d%d%a?)([%p]*)$')
+      local number, rest = inline.text:match('^(%d%d%a?)(%f[%W].*)$') -- "06’s", too
       if counting and number and chapters[number] then
         if chapters[number] ~= here then
           inlines[i] = pandoc.Span({pandoc.Link(number, to_root .. '/' .. chapters[number]), pandoc.Str(rest)})

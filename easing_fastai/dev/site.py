@@ -39,6 +39,8 @@ def caption_below(
     displayed = [output['data'] for output in cell.get('outputs', []) if 'data' in output]
     images = [i for i, data in enumerate(displayed) if any(kind.startswith('image/') for kind in data)]
     if not caption or not images or images[-1] == 0: return
+    for output in cell.outputs: # a result in words stays, too
+        if output['output_type'] == 'execute_result': output['output_type'] = 'display_data'
     captions = json.dumps(['']*images[-1] + [yaml.safe_load(caption[1])], ensure_ascii=False)
     cell.source = cell.source.replace(caption[0], f'#| fig-cap: {captions}')
 
