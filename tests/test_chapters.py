@@ -53,6 +53,25 @@ def test_photographs_with_the_digits_network(tmp_path, digits):
     run_notebook(with_solutions(path), path.name, tmp_path, before)
 
 
+EXPORTED = """
+from fastai.vision.all import *
+from easing_fastai.core import backbone, mnist_sample
+path = mnist_sample()
+def is_three(file): return file.parent.name == '3'
+for name, label in ('named', is_three), ('nameless', lambda file: file.parent.name):
+    dls = ImageDataLoaders.from_path_func(path, get_image_files(path/'valid')[:8], label, bs=4)
+    vision_learner(dls, backbone(), path={folder!r}).export(f'{{name}}.pkl')
+"""
+
+
+def test_an_export_holds_functions_of_the_notebook(tmp_path, digits):
+    "As chapter 06 says of functions that find labels."
+    assert start('-c', EXPORTED.format(folder=tmp_path)).returncode == 0
+    for name in ('named', 'nameless'):
+        done = start('-W', 'ignore', '-c', f'from fastai.learner import load_learner; load_learner({str(tmp_path / name)!r} + ".pkl")')
+        assert done.returncode == 0, done.stderr[-2000:]
+
+
 ACCURACY = """
 from fastai.vision.all import *
 from easing_fastai.core import *
