@@ -71,7 +71,9 @@ def problems_of_names(
     path: Path,        # the folder
     contents: Contents # of it
 ) -> list[Problem]:
-    "Hidden files, links that go round, folders that are closed, names that collide."
+    "Hidden files, links that go round, folders that are closed, names that collide, images without an ending."
+    has_no_ending = [name for name in contents.others
+                     if not os.path.splitext(name)[1] and look_at(path/name).digest is not None]
     found = {
         'loop': contents.loops,
         'closed folder': contents.closed,
@@ -80,7 +82,9 @@ def problems_of_names(
         'macosx': [name for name in contents.hidden
                    if name.lower().endswith('__macosx') and look_into(path/name).images],
         'unseen': [name for name in contents.images if os.path.splitext(name)[1].lower() not in image_extensions],
-        'others': [name for name in contents.others if not name.lower().endswith(('.csv', '.tsv'))],
+        'no ending': has_no_ending,
+        'others': [name for name in contents.others
+                   if not name.lower().endswith(('.csv', '.tsv')) and name not in has_no_ending],
     }
     problems = [Problem(kind, name) for kind, names in found.items() for name in names]
     return problems + look_alikes('collide', contents.folders + contents.images)
