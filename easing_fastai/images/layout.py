@@ -10,7 +10,7 @@ __all__ = ['RANDOM_SPLIT', 'TRAIN_NAMES', 'VALID_NAMES', 'MASKS', 'PARTS', 'NO_C
            'TWO_SIDES', 'FLAGS', 'ONE_HOT', 'NO_LABEL', 'NOT_UTF8', 'NO_HEAD', 'UNKNOWN', 'ARE_MASKS', 'ARE_PARTS',
            'NEARLY_ALL', 'BATCH', 'table_of', 'CsvGuess', 'Layout', 'fastai_line', 'are_no_classes', 'first_of',
            'train_and_valid', 'class_folders', 'is_number', 'are_of_cameras', 'labels_in_names', 'read_csv', 'Columns',
-           'form_of_accents', 'with_accents_of', 'file_column', 'name_of', 'guess_columns', 'a_column_for_each_class',
+           'file_column', 'name_of', 'form_of_accents', 'with_accents_of', 'guess_columns', 'a_column_for_each_class',
            'contradiction_in', 'without_test_rows', 'csv_code', 'guess_csv', 'holding_masks', 'in_parts',
            'folder_between', 'seen_from_above', 'empty_training', 'knows_more', 'images_to_train_on', 'with_batches',
            'guess_layout']
@@ -88,6 +88,7 @@ def first_of(
     there = {name.lower(): name for name in sorted(there, reverse=True)}
     return next((there[name] for name in wanted if name in there), None)
 
+# %% ../../nbs/api/images/65_layout.ipynb #cell-013b
 def train_and_valid(
     images: list[str] # in a folder
 ) -> Layout|None: # None if it isn't so
@@ -189,26 +190,7 @@ class Columns:
     label: str         # the column with labels
     valid: str|None    # the column that tells the validation set
 
-def form_of_accents(
-    images: list[str] # that are there
-) -> str: # of Unicode: 'NFC', or as on some disks of macOS 'NFD'; '' without accents, or if both occur
-    "How accents are written in the names of files."
-    forms = [form for form in ('NFC', 'NFD') if all(unicodedata.is_normalized(form, name) for name in images)]
-    return forms[0] if len(forms) == 1 else ''
-
-def with_accents_of(
-    form: str,           # from `form_of_accents`
-    table: pd.DataFrame, # of a CSV file
-    images: list[str]    # that are there
-) -> pd.DataFrame: # the column that names images is changed; `.attrs['form']`: the form if anything is changed
-    "The table with accents written as in the names of files."
-    changed = table.map(lambda value: unicodedata.normalize(form, value), na_action='ignore')
-    file = None if changed.equals(table) else file_column(changed, images)[0]
-    if file is None or changed[file].equals(table[file]): return table
-    table = table.assign(**{file: changed[file]})
-    table.attrs['form'] = form
-    return table
-
+# %% ../../nbs/api/images/65_layout.ipynb #cell-l20
 def file_column(
     table: pd.DataFrame, # of a CSV file
     images: list[str]    # that are there
@@ -236,6 +218,27 @@ def name_of(
 ) -> str: # relative to the folder of the table
     "The name of a file that a table means."
     return (folder + '/' if folder else '') + value.replace('\\', '/') + ending
+
+# %% ../../nbs/api/images/65_layout.ipynb #cell-l19
+def form_of_accents(
+    images: list[str] # that are there
+) -> str: # of Unicode: 'NFC', or as on some disks of macOS 'NFD'; '' without accents, or if both occur
+    "How accents are written in the names of files."
+    forms = [form for form in ('NFC', 'NFD') if all(unicodedata.is_normalized(form, name) for name in images)]
+    return forms[0] if len(forms) == 1 else ''
+
+def with_accents_of(
+    form: str,           # from `form_of_accents`
+    table: pd.DataFrame, # of a CSV file
+    images: list[str]    # that are there
+) -> pd.DataFrame: # the column that names images is changed; `.attrs['form']`: the form if anything is changed
+    "The table with accents written as in the names of files."
+    changed = table.map(lambda value: unicodedata.normalize(form, value), na_action='ignore')
+    file = None if changed.equals(table) else file_column(changed, images)[0]
+    if file is None or changed[file].equals(table[file]): return table
+    table = table.assign(**{file: changed[file]})
+    table.attrs['form'] = form
+    return table
 
 # %% ../../nbs/api/images/65_layout.ipynb #cell-l09
 def guess_columns(
@@ -379,6 +382,7 @@ def in_parts(
     tops = sorted({name.split('/')[0] for name in images if '/' in name})
     return Layout('unknown', ARE_PARTS.format(listed([*map(printable, tops)]))) if len(tops) > 1 else None
 
+# %% ../../nbs/api/images/65_layout.ipynb #cell-023b
 def folder_between(
     images: list[str], # in the folder
     is_unknown: bool   # True if nothing else was found

@@ -146,6 +146,7 @@ def noun_for(
     if not isinstance(x, (list, tuple)) or (x and all(isinstance(part, tuple) for part in x)): return 'batches'
     return 'numbers' if all(is_single(part) for part in x) else 'tensors'
 
+# %% ../../nbs/api/plain/10_prove.ipynb #cell-014b
 def whole_state(
     model: nn.Module
 ) -> dict: # tensors by name
