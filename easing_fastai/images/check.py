@@ -27,7 +27,7 @@ from ..base.files import FolderError, existing_folder, packaged, printable, rows
 from ..base.show import Code, Finding, Report, listed, plural
 from .contents import Contents, look_into
 from .layout import BATCH, CsvGuess, Layout, guess_layout, images_to_train_on
-from .one_file import HUGE, NARROW, TINY, Seen, look_at
+from .one_file import HUGE, NARROW, TINY, Seen, is_image, look_at
 
 # %% ../../nbs/api/images/67_check.ipynb #cell-006
 FEW = 10         # a class with fewer images is nearly empty
@@ -73,7 +73,7 @@ def problems_of_names(
 ) -> list[Problem]:
     "Hidden files, links that go round, folders that are closed, names that collide, images without an ending."
     has_no_ending = [name for name in contents.others
-                     if not os.path.splitext(name)[1] and look_at(path/name).digest is not None]
+                     if not os.path.splitext(name)[1] and is_image(path/name)]
     found = {
         'loop': contents.loops,
         'closed folder': contents.closed,
