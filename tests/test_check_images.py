@@ -1,6 +1,7 @@
 "check_images and the guess at a layout: folders as they come, and as they should not come."
 import os
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -275,12 +276,12 @@ def table_of_images(folder: Path, names: list[str], labels: tuple = ('cat', 'cat
     return folder
 
 
-@pytest.mark.parametrize('folders', [['all'], ['batch0', 'batch1'], ['crops/all'], ['data/images']])
+@pytest.mark.parametrize('folders', [['all'], ['shelf0', 'shelf1'], ['batch0', 'batch1'], ['crops/all'], ['data/images']])
 def test_a_table_that_divides_the_images_in_another_way_than_the_folders(tmp_path, folders):
     names = [f'{folders[i % len(folders)]}/{i:02}.png' for i in range(24)]
     check = check_images(table_of_images(noise(tmp_path, *names), names))
     assert check.layout.kind == 'csv' and check.files.label.value_counts().to_dict() == {'cat': 16, 'dog': 8}
-    assert ('not the folders' in check.layout.says) == (folders != ['data/images']) and 'one class' not in kinds(check)
+    assert ('not the folders' in check.layout.says) == (folders in (['all'], ['crops/all'], ['shelf0', 'shelf1'])) and 'one class' not in kinds(check)
 
 
 def labels_of(folder: Path, table: str, names: list[str], name: str = 'labels.csv') -> dict[str, str]:
@@ -360,6 +361,98 @@ def test_an_empty_train(tmp_path, beside, has_table):
 @pytest.mark.parametrize('names', [('IMG_{}', 'DSC_{}'), ('IMG_{}', 'cat_{}'), ('PXL_20230101_{}', 'MVI_{}'), ('frame{}', 'IMG-{}')])
 def test_what_cameras_call_their_images(tmp_path, names):
     assert guess_layout(noise(tmp_path, *(f'{name.format(f"{i:04}")}.png' for name in names for i in range(9)))).kind == 'unknown'
+
+
+@pytest.mark.parametrize('names', ['Screenshot from 2024-01-0{n} 10-11-{i:02}.png', 'Screenshot 2024-01-0{n} 1011{i:02}.png', 'Screenshot_2024010{n}_1011{i:02}.png', 'screenshots {n}-{i}.png',
+                                   'Bildschirmfoto 2024-01-0{n} um 10.11.{i:02}.png', 'my 2024_01_0{n} {i}.png', 'download ({i}).png images ({i}).png'])
+def test_numbered_and_dated_names_are_no_classes(tmp_path, names):
+    files = {name.strip() for i in range(1, 10) for n in range(1, 4) for name in names.format(i=i, n=n).replace('.png ', '.png|').split('|')}
+    assert guess_layout(noise(tmp_path, *files)).kind == 'unknown'
+
+
+def test_a_class_before_a_date(tmp_path):
+    layout = guess_layout(noise(tmp_path, *(f'{label}_2024-01-0{n}_{i}.png' for label in ('cat', 'dog') for n in range(1, 4) for i in range(5))))
+    assert set(layout.table.label) == {'cat', 'dog'}
+
+
+NO_CLASSES = {
+    'masks': (['images/{}.png', 'masks/{}.png'], 'the folder masks seems to hold masks'),
+    'masks of words': (['images/cat_{}.png', 'images/dog_{}.png', 'masks/cat_{}.png', 'masks/dog_{}.png'], 'SegmentationDataLoaders'),
+    'frame and mask': (['frame/a{}.png', 'mask/a{}.png'], 'the folder mask seems to hold masks'),
+    'trimaps': (['images/Pug_{}.png', 'images/Boxer_{}.png', 'annotations/trimaps/Pug_{}.png'], 'masks'),
+    'masks on both sides': ([f'{side}/{part}/{{}}.png' for side in ('train', 'val') for part in ('images', 'masks')], 'masks'),
+    'folds': ([f'fold{n}/{{}}.png' for n in (1, 2, 3)], 'the folders fold1, fold2, fold3 are named like parts of a data set'),
+    'folds of classes': ([f'Fold_{n}/{label}/{{}}.png' for n in (0, 1) for label in ('cat', 'dog')], 'the folders Fold_0, Fold_1 are named like parts'),
+    'batches': (['batch1/{}.png', 'batch2/{}.png'], 'the folders batch1, batch2 are named like parts'),
+}
+
+
+@pytest.mark.parametrize('names, words', NO_CLASSES.values(), ids=NO_CLASSES)
+def test_folders_that_are_no_classes(tmp_path, names, words):
+    "It is said why, and training stops."
+    from easing_fastai.train.fit import usable_images
+    check = check_images(noise(tmp_path, *(name.format(i) for name in names for i in range(12))))
+    assert check.layout.kind == 'unknown' and words in check.layout.says and not check.ok
+    with pytest.raises(FolderError) as caught: usable_images(check)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize('labels', [('mask', 'no_mask'), ('photos', 'drawings'), ('3', '7'), ('class1', 'class2'), ('part_a', 'part_b')])
+def test_classes_that_sound_like_parts(tmp_path, labels):
+    assert set(guess_layout(noise(tmp_path, *(f'{label}/{i}.png' for label in labels for i in range(9)))).table.label) == set(labels)
+
+
+@pytest.mark.parametrize('parts', [('batch1', 'batch2'), ('fold_0', 'fold_1'), ('images', 'masks'), ('rgb', 'masks')])
+@pytest.mark.parametrize('labels', [('cat', 'dog'), ('cat', 'cat', 'dog')])
+def test_a_table_beside_parts(tmp_path, parts, labels):
+    "It counts, also if its labels happen to be divided as the folders are."
+    names = [f'{parts[i % 2]}/{i:02}.png' for i in range(24)]
+    if 'masks' in parts: names = [f'{part}/{i:02}.png' for part in parts for i in range(24)]
+    rows = names if 'masks' not in parts else [f'{i:02}.png' for i in range(24)]
+    layout = guess_layout(table_of_images(noise(tmp_path, *names), rows, labels))
+    assert layout.kind == 'csv' and set(layout.table.label) == {'cat', 'dog'} and not layout.table.file.str.startswith('masks').any()
+
+
+def test_a_column_for_each_class(tmp_path):
+    "The line that is shown makes a table that can be read."
+    noise(tmp_path, *(f'{i}.png' for i in range(24)))
+    for columns in ('cat,dog', 'cat,dog,split'):
+        rows = ''.join(f'{i}.png,{i % 2},{1 - i % 2},{"train" if i < 18 else "valid"}\n' for i in range(24))
+        (tmp_path / 'labels.csv').write_text(f'name,{columns}\n' + (rows if 'split' in columns else rows.replace(',train', '').replace(',valid', '')))
+        problem = check_images(tmp_path).layout.csv.problem
+        assert 'the columns cat, dog have a 1' in problem and 'idxmax' in problem and '\n' not in problem
+        line = problem[problem.index('table = pandas'):].replace("'labels.csv'", repr(str(tmp_path / 'labels.csv')))
+        exec('import pandas\n' + line)
+        check = check_images(tmp_path)
+        assert check.layout.kind == 'csv' and dict(check.layout.table[['file', 'label']].values) == {f'{i}.png': 'cat' if i % 2 else 'dog' for i in range(24)}
+
+
+def test_several_columns_of_zeros_and_ones(tmp_path):
+    noise(tmp_path, *(f'{i}.png' for i in range(24)))
+    (tmp_path / 'labels.csv').write_text('name,cat,dog\n' + ''.join(f'{i}.png,{i % 2},{i % 3 // 2}\n' for i in range(24)))
+    assert 'no column has the label: cat, dog are 0 or 1' in check_images(tmp_path).layout.csv.problem
+    for columns in ('name,label,blurry', 'name,is_cat,photographer'):
+        (tmp_path / 'labels.csv').write_text(f'{columns}\n' + ''.join(f'{i}.png,{i % 2},{i % 2 if "label" in columns else "ab"[i % 3 // 2]}\n' for i in range(24)))
+        assert set(guess_layout(tmp_path).table.label) == {'0', '1'}
+
+
+@pytest.mark.parametrize('disk, table', [('NFD', 'NFC'), ('NFC', 'NFD'), ('NFC', 'NFC')])
+def test_two_ways_to_write_an_accent(tmp_path, disk, table):
+    names = [f'Zo\u00eb {i}.png' for i in range(24)]
+    noise(tmp_path, *(normalize(disk, name) for name in names))
+    (tmp_path / 'labels.csv').write_text('name,label\n' + ''.join(f'{normalize(table, name)},{"cat" if i % 3 else "chât"}\n' for i, name in enumerate(names)))
+    check = check_images(tmp_path)
+    assert set(check.files.label) == {'cat', 'chât'} and 'csv missing' not in kinds(check) and ('accents' in check.layout.says) == (disk != table)
+    scope = {'path': tmp_path}
+    exec('from fastai.vision.all import *\n' + check.layout.code.replace('ImageDataLoaders', 'dls = ImageDataLoaders'), scope)
+    assert len(scope['dls'].one_batch()[0]) > 1 and set(scope['dls'].vocab) == {'cat', 'chât'}
+
+
+def test_an_image_that_is_twice_in_a_table_is_one(tmp_path):
+    noise(tmp_path, *(f'{i}.png' for i in range(8)))
+    table_of_images(tmp_path, [f'{i % 8}.png' for i in range(80)], ('cat', 'dog'))
+    check = check_images(tmp_path)
+    assert [row.found for row in check.problems if row.kind == 'no batch'] == ['6 images'] and ', bs=2,' in check.layout.code
 
 
 @pytest.mark.parametrize('names', [('sam_{}', 'anna_{}'), ('photo_{}', 'drawing_{}')])

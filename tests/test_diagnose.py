@@ -382,6 +382,19 @@ def test_no_name_is_proposed_that_does_not_exist(names, old, fix, advice):
     if fix: run(fix, names, 'the_change.py')
 
 
+@pytest.mark.parametrize('code, kind', [
+    ("open('a.txt', encoding='utf-8').read()", 'a text in another encoding'), ("Path('a.txt').read_text(encoding='utf-8')", 'a text in another encoding'),
+    ("import json; json.load(open('a.txt', 'rb'))", 'a text in another encoding'), ("b'caf\\xe9'.decode()", 'a text in another encoding'),
+    ("pd.read_csv('a.txt')", 'a text in another encoding'), ('import in_latin1', 'a program that is not in UTF-8'),
+    (r"Path('C:\Users')", 'a backslash in a path')])
+def test_what_is_not_in_utf8(names, code, kind, monkeypatch):
+    "Not each file is a table, and a backslash is what Python calls so."
+    for name in ('a.txt', 'in_latin1.py'): Path(name).write_bytes('name = "café"'.encode('latin-1'))
+    monkeypatch.syspath_prepend('.')
+    found = failure(code, names)
+    check(found, kind)
+
+
 def test_an_error_whose_own_text_fails():
     class Broken(Exception):
         def __str__(self):

@@ -399,6 +399,8 @@ def test_predictions_that_make_no_sense(digits):
     file = next((digits / 'valid' / '3').iterdir())
     with pytest.raises(ValueError, match='2 outputs, the vocabulary 3 classes'):
         predict.plain_predict(model, file, ['a', 'b', 'c'])
+    with pytest.raises(TypeError, match='opens a file, and got ndarray'):
+        predict.plain_predict(model, np.ones((28, 28, 3)), ['a', 'b'])
 
 
 def test_augmentation_of_what_cannot_be_varied():

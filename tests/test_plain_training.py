@@ -139,6 +139,8 @@ def test_bad_input_of_the_loop():
             train(linear(), [], *args)
         with pytest.raises(ValueError, match='integers.*uint8'):
             train(linear(), batches(dtype=torch.uint8), *args)
+        with pytest.raises(TypeError, match=r'a generator can be read once.*list\(batches\)'):
+            train(linear(), (batch for batch in batches()), *args)
     with pytest.raises(ValueError, match='nothing to validate with'):
         plain_validate(linear(), [])
     with pytest.raises(ValueError, match='0 or more epochs of 1 or more batches, not -1 of 5'):

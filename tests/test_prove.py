@@ -84,3 +84,85 @@ def test_texts_are_no_numbers(x, says):
 def test_texts_under_a_name_of_their_own():
     assert str(prove_equal(['a', 'b'], ['a', 'b'], 'classes')) == 'every one of 2 classes is equal to the last bit'
     assert str(prove_equal([['a', 1.0]], [['a', 1.0]], 'results')) == 'every one of 2 results is equal to the last bit'
+
+
+def test_masks_count_and_what_they_hide_does_not():
+    one, other = (np.ma.array([1., 2., number], mask=[False, False, True]) for number in (3., NAN))
+    assert str(prove_equal(one, other)) == 'every one of 2 tensors (6 numbers) is equal to the last bit'
+    with pytest.raises(NotEqual, match=r'mask, index \(0\)'): prove_equal(one, np.ma.array([1., 2., 3.], mask=[True, False, True]))
+    with pytest.raises(NotEqual, match=r'not masked, index \(1\)'): prove_equal([one], [np.ma.array([1., 5., 3.], mask=one.mask)])
+    with pytest.raises(NotEqual): prove_equal(one, one.data)
+
+
+class WithBuffer(nn.Module):
+    def __init__(self, value: float, persistent: bool):
+        super().__init__()
+        self.register_buffer('mask', torch.full((2,), value), persistent=persistent)
+        self.weight = nn.Parameter(torch.ones(2))
+
+
+@pytest.mark.parametrize('persistent', [True, False])
+def test_buffers_that_are_not_saved(persistent):
+    one, other = WithBuffer(1, persistent), WithBuffer(2, persistent)
+    with pytest.raises(NotEqual, match=r'mask, index \(0\)'): prove_equal(one, other)
+    with pytest.raises(NotEqual): prove_equal([one], [other])
+    assert str(prove_equal(one, WithBuffer(1, persistent))) == 'every one of 2 tensors (4 numbers) is equal to the last bit'
+    prove_equal(one, one.state_dict())  # which knows of no other buffers
+
+
+@pytest.mark.parametrize('kind', [int, torch.tensor, lambda n: torch.tensor([1, n]), lambda n: np.array([n], dtype=np.uint64), np.int64], ids=['int', 'tensor', 'tensors', 'uint64', 'int64'])
+def test_integers_that_floats_have_no_room_for(kind):
+    one, other = kind(2**60), kind(2**60 + 1)
+    with pytest.raises(NotEqual) as caught: prove_equal(one, other)
+    assert 'sign of a zero' not in str(caught.value) and (kind is int or kind is np.int64 or 'a distance of 1' in str(caught.value))
+    assert largest_distance(one, other) == 1 and largest_distance(one, one) == 0
+
+
+def test_the_distance_of_the_outermost_integers():
+    assert largest_distance(torch.tensor([2**63 - 1]), torch.tensor([-2**63])) == 2.**64
+    assert largest_distance(torch.tensor([2**64 - 1], dtype=torch.uint64), torch.tensor([1], dtype=torch.uint64)) == 2.**64
+    assert largest_distance(torch.tensor([-3]), torch.tensor([4])) == 7
+
+
+@pytest.mark.filterwarnings('error')
+def test_complex_numbers_one_by_one_and_their_distance():
+    assert str(prove_equal([1 + 2j], [1 + 2j])) == 'every one of 1 number is equal to the last bit'
+    for one, other in ((1 + 2j, 1 + 3j), ([1 + 2j], [1 + 3j]), (np.complex64(1 + 2j), np.complex64(1 + 3j)), (torch.tensor(1 + 2j), torch.tensor(1 + 3j))):
+        with pytest.raises(NotEqual, match='a distance of 1'): prove_equal(one, other)
+        assert largest_distance(one, other) == 1 and prove_equal(one, other, tolerance=1).largest == 1
+    imaginary = torch.tensor([1 + 2j]).conj().imag  # negated, but not computed yet
+    prove_equal(imaginary, torch.tensor([-2.]))
+    with pytest.raises(NotEqual): prove_equal(torch.tensor([complex(0, -0.0)]), torch.tensor([0j]))
+
+
+def test_bytes_in_another_order():
+    for kind in ('f4', 'i8', 'c8', 'u2'):
+        prove_equal(np.array([1, 2], dtype=f'>{kind}'), np.array([1, 2], dtype=f'<{kind}'))
+        with pytest.raises(NotEqual): prove_equal(np.array([1, 2], dtype=f'>{kind}'), np.array([1, 3], dtype=f'<{kind}'))
+
+
+def lists_in_lists(n: int) -> list:
+    inner = [1.]
+    for _ in range(n): inner = [inner]
+    return inner
+
+
+def in_itself() -> list:
+    inner = [1.]
+    inner.append(inner)
+    return inner
+
+
+@pytest.mark.parametrize('thing, words', [
+    (lambda: nn.LazyLinear(2), 'Call the model once'), (lambda: [nn.LazyLinear(2).weight], 'Call the model once'), (lambda: nn.LazyBatchNorm2d(), 'Call the model once'),
+    (in_itself, 'contains itself'), (lambda: {'a': in_itself()}, 'contains itself'), (lambda: lists_in_lists(3000), 'too many others')])
+@pytest.mark.parametrize('compare', [prove_equal, largest_distance])
+@pytest.mark.filterwarnings('ignore:Lazy')
+def test_one_sentence_about_what_can_not_be_compared(thing, words, compare):
+    with pytest.raises(TypeError, match=words) as caught: compare(thing(), thing())
+    assert len(str(caught.value)) < 150
+
+
+@pytest.mark.skipif(np.dtype(np.longdouble).itemsize <= 8, reason='no longer than a double here')
+def test_numbers_longer_than_those_of_torch():
+    with pytest.raises(TypeError, match='ndarray of .*float'): prove_equal(np.ones(2, dtype=np.longdouble), np.ones(2, dtype=np.longdouble))

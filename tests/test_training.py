@@ -348,6 +348,44 @@ def test_nothing_to_learn_from(n, labels, words, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ['p']
 
 
+def noisy(path: Path, *labels: str) -> Path:
+    "Folders of twelve images that show nothing."
+    for label in labels:
+        (path / label).mkdir(parents=True)
+        for i in range(12): Image.effect_noise((32, 32), 80).save(path / label / f'{i}.png')
+    return path
+
+
+def test_the_reason_why_one_class_or_none_is_left(tmp_path):
+    noisy(tmp_path, 'cat', 'dog')
+    def why():
+        with pytest.raises(FolderError) as caught: usable_images(check_images(tmp_path))
+        return str(caught.value)
+    for file in (tmp_path / 'dog').iterdir(): file.write_bytes(b'')
+    assert '12 left out: they cannot be read (dog/0.png' in why() and f'Only one class is left in {tmp_path}: cat.' in why()
+    for file in (tmp_path / 'cat').iterdir(): file.write_bytes(b'')
+    assert '24 left out' in why() and 'No image is left' in why() and 'none' not in why() and 'Only one class' not in why()
+
+
+def test_nothing_to_validate_with(tmp_path):
+    noisy(tmp_path, 'images')
+    (tmp_path / 'labels.csv').write_text('name,label,is_valid\n' + ''.join(f'{i}.png,{("cat", "dog")[i % 2]},0\n' for i in range(12)))
+    with pytest.raises(FolderError, match='12 images to train with and none to validate with are too few'):
+        usable_images(check_images(tmp_path))
+
+
+def test_images_without_an_ending_are_counted(tmp_path):
+    for file in [*(noisy(tmp_path, 'cat', 'dog') / 'dog').iterdir()]: file.rename(file.with_suffix(''))
+    (tmp_path / 'LICENSE').write_text('of these images')
+    check = check_images(tmp_path)
+    endless = [row.where for row in check.problems if row.kind == 'no ending']
+    assert not check.ok and len(endless) == 12 and all(name.startswith('dog/') for name in endless)
+    assert [row.where for row in check.problems if row.kind == 'others'] == ['LICENSE']
+    with pytest.raises(FolderError, match='12 images without an ending such as .jpg: dog/.* Only one class in'): usable_images(check)
+    code, output = command('train', tmp_path / 'dog', '--arch', 'digits_resnet18', '--out', tmp_path / 'm')
+    assert code == 1 and '12 images without an ending' in output and 'There are no images' in output
+
+
 def test_odd_labels_reach_the_page(tmp_path):
     for label, thing in (('<b> $x^$', 'sky'), ('two\nlines 🐈', 'temple')):
         (tmp_path / 'p' / label).mkdir(parents=True)
@@ -531,6 +569,31 @@ def test_nothing_of_yours_is_overwritten(there, photos, tmp_path):
     before = state(tmp_path)
     code, output = command('train', photos, '--out', out)
     assert code == 1 and 'overwritten' in output and state(tmp_path) == before
+
+
+@pytest.mark.parametrize('name', ['index.html', 'training.csv', 'model.json', 'results.png'])
+def test_a_file_that_you_have_changed_stays(name, previous, photos):
+    out, _ = previous
+    refuse_to_overwrite(out)  # as it was written
+    text = (out / name).read_bytes()
+    (out / name).write_bytes(text.replace(b'"temple"', b'"a temple"') if name == 'model.json' else text + b'my notes')
+    before = state(out)
+    code, output = command('train', photos, '--out', out)
+    assert code == 1 and f'{name} is not as it was written' in output and 'overwritten' in output and state(out) == before
+
+
+def test_a_card_that_was_only_formatted_and_one_of_before(previous):
+    out, _ = previous
+    card = json.loads((out / 'model.json').read_text())
+    (out / 'model.json').write_text(json.dumps(card, indent=4))
+    refuse_to_overwrite(out)
+    (out / 'index.html').write_text('my page')
+    with pytest.raises(FolderError, match='index.html is not as'): refuse_to_overwrite(out)
+    (out / 'model.json').write_text(json.dumps({**card, 'written': 'everything'}))
+    with pytest.raises(FolderError, match='is not as'): refuse_to_overwrite(out)
+    del card['written']  # nobody can tell
+    (out / 'model.json').write_text(json.dumps(card))
+    refuse_to_overwrite(out)
 
 
 # ---- the commands ----

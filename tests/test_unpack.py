@@ -1,4 +1,5 @@
 "Tracing changes nothing: the same numbers, hooks and errors; every kind of call is in the tree or in a note below it."
+import asyncio
 import logging
 import os
 import random
@@ -235,6 +236,54 @@ def test_one_inside_another(way):
     with unpack() as first, unpack() as second, unpack() as third: leaf()
     assert [sum(c.calls for c in u.find('leaf')) for u in (first, second, third)] == [1, 1, 1]
     assert outer.find('Machine.large') and inner.find('Machine.large') and not empty.root.children
+
+
+def test_two_threads_at_the_same_time(way):
+    "The second is refused, and the first goes on; then it is the other way round."
+    begun, over, said = threading.Event(), threading.Event(), []
+    def work():
+        with unpack() as u:
+            begun.set()
+            over.wait(60)
+            leaf()
+        said.append((u, sys.getprofile()))
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert begun.wait(60)
+    for refused in (lambda: unpack(leaf), lambda: unpack().__enter__()):
+        with pytest.raises(RuntimeError, match='another thread'): refused()
+        assert sys.getprofile() is None
+    over.set()
+    thread.join()
+    (u, profiler), = said
+    assert u.find('leaf') and profiler is None
+    assert unpack(leaf).find('leaf')
+
+
+def test_two_tasks_that_take_turns(way, capsys):
+    async def traced(seconds):
+        with unpack():
+            await asyncio.sleep(seconds[0])
+            leaf()
+            if seconds[1:]: raise ValueError('of the task')
+    async def both(): return await asyncio.gather(traced([0.02]), traced([0.04]), return_exceptions=True)
+    assert [type(e) for e in asyncio.run(both())] == [RuntimeError]*2 and sys.getprofile() is None and not ACTIVE
+    async def one_fails(): return await asyncio.gather(traced([0.02]), traced([0.04, 'fails']), return_exceptions=True)
+    errors = asyncio.run(one_fails())
+    assert 'unpack overlap' in str(errors[0]) and str(errors[1]) == 'of the task' and 'unpack overlap' in capsys.readouterr().err
+    assert unpack(leaf).find('leaf')
+
+
+def test_what_cannot_begin_keeps_no_place(way, monkeypatch):
+    def fails(*args): raise ZeroDivisionError
+    with monkeypatch.context() as change:
+        change.setattr('easing_fastai.unpack.unpack.Watch', fails)
+        with pytest.raises(ZeroDivisionError): unpack(leaf)
+    found = []
+    thread = threading.Thread(target=lambda: found.append(unpack(leaf).find('leaf')))
+    thread.start()
+    thread.join()
+    assert found[0]
 
 
 def test_other_profilers():

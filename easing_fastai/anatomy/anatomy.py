@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from rich.text import Text
 from torch import nn
 from .layers import (Counted, Layer, blocks_of, groups_of, layer_groups, layer_of, model_to_run,
-                                          output_sizes, seat_the_rest, size_in_words)
+                                          output_sizes, refuse_hidden_layers, seat_the_rest, size_in_words)
 from .plot import plot_anatomy
 from ..base.show import Shown, plural
 
@@ -72,6 +72,7 @@ def anatomy(
         hint = ' Give it the Learner that holds this model.' if isinstance(learn, nn.Module) else ''
         raise TypeError(f'anatomy needs a Learner, such as vision_learner(dls, backbone()) returns; '
                         f'this is {kind}.{hint}')
+    refuse_hidden_layers(learn.model)
     groups, rates, rates_are = layer_groups(learn)
     number = {id(p): i for i, group in enumerate(groups, start=1) for p in group}
     model = model_to_run(learn.model)

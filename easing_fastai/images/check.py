@@ -27,7 +27,7 @@ from ..base.files import FolderError, existing_folder, packaged, printable, rows
 from ..base.show import Code, Finding, Report, listed, plural
 from .contents import Contents, look_into
 from .layout import BATCH, CsvGuess, Layout, guess_layout, images_to_train_on
-from .one_file import HUGE, NARROW, TINY, Seen, look_at
+from .one_file import HUGE, NARROW, TINY, Seen, is_image, look_at
 
 # %% ../../nbs/api/images/67_check.ipynb #cell-006
 FEW = 10         # a class with fewer images is nearly empty
@@ -71,7 +71,9 @@ def problems_of_names(
     path: Path,        # the folder
     contents: Contents # of it
 ) -> list[Problem]:
-    "Hidden files, links that go round, folders that are closed, names that collide."
+    "Hidden files, links that go round, folders that are closed, names that collide, images without an ending."
+    has_no_ending = [name for name in contents.others
+                     if not os.path.splitext(name)[1] and is_image(path/name)]
     found = {
         'loop': contents.loops,
         'closed folder': contents.closed,
@@ -80,7 +82,9 @@ def problems_of_names(
         'macosx': [name for name in contents.hidden
                    if name.lower().endswith('__macosx') and look_into(path/name).images],
         'unseen': [name for name in contents.images if os.path.splitext(name)[1].lower() not in image_extensions],
-        'others': [name for name in contents.others if not name.lower().endswith(('.csv', '.tsv'))],
+        'no ending': has_no_ending,
+        'others': [name for name in contents.others
+                   if not name.lower().endswith(('.csv', '.tsv')) and name not in has_no_ending],
     }
     problems = [Problem(kind, name) for kind, names in found.items() for name in names]
     return problems + look_alikes('collide', contents.folders + contents.images)

@@ -7,10 +7,10 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/images/one_file.html.md"
 # %% auto #0
 __all__ = ['TINY', 'NARROW', 'HUGE', 'SAME_KIND', 'LARGE', 'CHANNELS', 'PASSES', 'fits_ending', 'loses_colours', 'has_frames',
            'problems_of', 'is_unread_kind', 'new_digest', 'pixels_of', 'digest_of', 'checksums_fit', 'bytes_of_rows',
-           'has_all_rows', 'Seen', 'look_at_stream', 'look_at']
+           'has_all_rows', 'Seen', 'look_at_stream', 'look_at', 'is_image']
 
 # %% ../../nbs/api/images/66_one_file.ipynb #cell-002
-import errno, hashlib, os, stat, struct, zlib
+import errno, hashlib, os, stat, struct, warnings, zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -205,3 +205,15 @@ def look_at(
     except Exception as e: # decoders fail in many ways
         if getattr(e, 'errno', None) == errno.ELOOP: return Seen([('broken link', 'it leads to itself')])
         return Seen([('damaged', shorten(str(e) or type(e).__name__))])
+
+# %% ../../nbs/api/images/66_one_file.ipynb #cell-020
+def is_image(
+    file: Path # of any name
+) -> bool:
+    "True if a file begins as an image does; it is not decoded."
+    if not file.is_file(): return False # not opened: a pipe would wait for ever
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore') # of large images
+        try:
+            with Image.open(file, formats=image_formats()): return True
+        except Exception: return False # readers fail in many ways

@@ -194,6 +194,9 @@ def count_batches(
     train # loader
 ) -> int: # at least one
     "The length of a loader that is not empty."
+    if not hasattr(train, '__len__'):
+        raise TypeError(f'a {type(train).__name__} can be read once and has no length, and each epoch reads the '
+                        'batches anew. Hand over a loader, or list(batches)')
     if len(train) == 0:
         raise ValueError('the training loader gives no batch: there are fewer images than one batch holds, '
                          'and fastai drops a batch that is not full. Take a smaller batch size')

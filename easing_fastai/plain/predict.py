@@ -33,6 +33,7 @@ def plain_predict(
     method: str = 'crop'               # and how they got there: 'crop', 'pad' or 'squish'
 ) -> Prediction:
     "The prediction for one image, as `learn.predict` makes it."
+    if not isinstance(file, (str, Path)): raise TypeError(f'plain_predict opens a file, and got {type(file).__name__}')
     device = next(model.parameters()).device
     x = plain_image(file, size, method)[None].to(device).float().div_(255) # fastai: IntToFloatTensor
     if stats:

@@ -12,13 +12,15 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 
 # %% auto #0
-__all__ = ['END', 'several', 'Proof', 'NotEqual', 'bits', 'with_index', 'compare_tensors', 'is_single', 'noun_for', 'in_one_form',
-           'pairs', 'compare_pieces', 'check_keys', 'pairs_of_batches', 'prove_equal', 'largest_distance']
+__all__ = ['DEEPEST', 'END', 'several', 'Proof', 'NotEqual', 'bits', 'distances_between', 'with_index', 'compare_tensors',
+           'is_single', 'noun_for', 'whole_state', 'in_one_form', 'pairs', 'compare_pieces', 'check_keys',
+           'pairs_of_batches', 'prove_equal', 'largest_distance']
 
 # %% ../../nbs/api/plain/10_prove.ipynb #cell-003
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 # %% ../../nbs/api/plain/10_prove.ipynb #cell-006
 def several(
@@ -70,9 +72,21 @@ def bits(
     t: torch.Tensor # of any dtype
 ) -> torch.Tensor: # integers
     "What the numbers of a tensor are stored as."
-    if t.is_complex(): t = torch.view_as_real(t.resolve_conj())
+    t = t.resolve_conj().resolve_neg() # of what is conjugated or negated, but not computed yet
+    if t.is_complex(): t = torch.view_as_real(t)
     if not t.is_floating_point(): return t
     return t.contiguous().view({1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[t.element_size()])
+
+def distances_between(
+    a: torch.Tensor,
+    b: torch.Tensor # of the same shape
+) -> torch.Tensor: # of float64
+    "How far each number is from the other; float64 has no room for long integers, so they are taken in two halves."
+    if a.is_complex() or b.is_complex(): return (a.to(torch.complex128) - b.to(torch.complex128)).abs()
+    if a.dtype != b.dtype or a.dtype not in (torch.int64, torch.uint64): return (a.double() - b.double()).abs()
+    is_signed, a, b = a.dtype == torch.int64, a.view(torch.int64), b.view(torch.int64)
+    high, other_high = (x >> 32 if is_signed else x >> 32 & 0xffffffff for x in (a, b))
+    return ((high - other_high).double()*2**32 + ((a & 0xffffffff) - (b & 0xffffffff)).double()).abs()
 
 def with_index(
     where: str,         # what the tensor is part of
@@ -95,14 +109,14 @@ def compare_tensors(
         one, other = getattr(a, what), getattr(b, what)
         if what == 'shape': one, other = tuple(one), tuple(other)
         if one != other: raise NotEqual(f'{what} {one} against {other}', where, one, other)
-    exact = tolerance == 0 or not a.is_floating_point()
+    exact = tolerance == 0 or not (a.is_floating_point() or a.is_complex())
     if (a.is_floating_point() or a.is_complex()) and bool((a.isnan() & b.isnan()).any()):
         where = with_index(where, a.isnan() & b.isnan())
         raise NotEqual('both are NaN, not a number. Two failed computations prove nothing', where, a, b)
     differ = bits(a) != bits(b)
     if a.is_complex(): differ = differ.any(-1)
     if not bool(differ.any()): return 0.0
-    distances = (a.double() - b.double()).abs() if not a.is_complex() else (a - b).abs().double()
+    distances = distances_between(a, b)
     wrong = differ if exact else differ & ~(distances <= tolerance) # the distance to NaN is not <= anything
     if not bool(wrong.any()): return distances[differ].max().item()
     first = tuple(wrong.nonzero()[0].tolist())
@@ -119,17 +133,26 @@ def is_single(
     x # anything
 ) -> bool:
     "Is it one value?"
+    if is_lazy(x) or isinstance(x, np.ma.MaskedArray): return False
     if isinstance(x, (torch.Tensor, np.ndarray)): return x.ndim == 0
-    return isinstance(x, (bool, int, float, str, type(None), np.generic))
+    return isinstance(x, (bool, int, float, complex, str, type(None), np.generic))
 
 def noun_for(
     x # anything `prove_equal` compares
 ) -> str: # in the plural
     "What one says is compared."
-    if isinstance(x, (nn.Module, Mapping)): return 'tensors'
+    if isinstance(x, (nn.Module, Mapping, np.ma.MaskedArray)): return 'tensors'
     if isinstance(x, (torch.Tensor, np.ndarray)) or is_single(x): return 'numbers'
     if not isinstance(x, (list, tuple)) or (x and all(isinstance(part, tuple) for part in x)): return 'batches'
     return 'numbers' if all(is_single(part) for part in x) else 'tensors'
+
+# %% ../../nbs/api/plain/10_prove.ipynb #cell-014b
+def whole_state(
+    model: nn.Module
+) -> dict: # tensors by name
+    "The state dict of a model, and the buffers that it leaves out as they are not saved."
+    state = model.state_dict()
+    return {**state, **{name: t for name, t in model.named_buffers(remove_duplicate=False) if name not in state}}
 
 def in_one_form(
     x,         # anything `prove_equal` compares
@@ -139,7 +162,10 @@ def in_one_form(
     before = f'{where}: ' if where else ''
     if isinstance(x, nn.Module): x = x.state_dict()
     if isinstance(x, np.generic): x = x.item()
-    if isinstance(x, np.ndarray) and x.dtype.kind in 'biufc': x = torch.from_numpy(x.copy())
+    if isinstance(x, np.ma.MaskedArray): return {'mask': np.ma.getmaskarray(x), 'what is not masked': x.filled(0)}
+    if isinstance(x, np.ndarray) and x.dtype.kind in 'biufc' and x.dtype.itemsize <= 8*(1 + (x.dtype.kind == 'c')):
+        x = torch.from_numpy(x.astype(x.dtype.newbyteorder('='))) # the bytes in the order of this machine
+    if is_lazy(x): raise TypeError(f'{before}a lazy layer has no weights before its first batch. Call the model once')
     if isinstance(x, torch.Tensor) and (x.is_meta or x.is_nested or x.is_quantized or x.layout != torch.strided):
         raise TypeError(f'{before}only ordinary tensors can be compared, not sparse, quantized, nested or meta ones; '
                         f'this is {x.dtype}, {x.layout}, on {x.device}')
@@ -147,10 +173,13 @@ def in_one_form(
     if isinstance(x, torch.Tensor) or is_single(x): return x
     if isinstance(x, (list, tuple)) and noun_for(x) != 'batches': return list(x)
     if isinstance(x, Iterable) and not isinstance(x, (Set, np.ndarray, bytes)): return iter(x)
+    kind = f'{type(x).__name__} of {x.dtype}' if isinstance(x, np.ndarray) else type(x).__name__
     raise TypeError(f'{before}prove_equal compares models, state dicts, tensors, arrays and numbers, '
-                    f'lists and loaders of them, not {type(x).__name__}')
+                    f'lists and loaders of them, not {kind}')
 
 # %% ../../nbs/api/plain/10_prove.ipynb #cell-015
+DEEPEST = 100 # lists in lists
+
 def pairs(
     a,            # anything `prove_equal` compares
     b,            # the same
@@ -158,12 +187,14 @@ def pairs(
     seen: Counter # counts the batches
 ) -> Iterator[tuple]: # where, tensor or value of the first, of the second
     "What is to be compared, piece by piece; raises `NotEqual` where the two are not made of the same pieces."
+    if isinstance(a, nn.Module) and isinstance(b, nn.Module): a, b = whole_state(a), whole_state(b)
     a, b = in_one_form(a, where), in_one_form(b, where)
     if a is b and isinstance(a, Iterator):
         raise ValueError('both are the same iterator, so each batch would be compared with the next one. '
                          'Make two loaders, or keep the batches in a list')
     def both(form): return isinstance(a, form) and isinstance(b, form)
     def inside(name): return f'{where}, {name}' if where else str(name)
+    if where.count(', ') >= DEEPEST: raise TypeError('a list or dict contains itself, or has too many others in it')
     if both(dict):
         check_keys(a, b, where)
         for key in a: yield from pairs(a[key], b[key], inside(key), seen)
@@ -188,7 +219,8 @@ def compare_pieces(
     def both(form): return isinstance(a, form) and isinstance(b, form)
     if is_single(a) and is_single(b) and not both(torch.Tensor): # losses may be kept as floats or as tensors
         a, b = (x.item() if isinstance(x, torch.Tensor) else x for x in (a, b))
-    if both(float): a, b = torch.tensor(a, dtype=torch.float64), torch.tensor(b, dtype=torch.float64)
+    for form, dtype in ((float, torch.float64), (complex, torch.complex128)):
+        if both(form): a, b = torch.tensor(a, dtype=dtype), torch.tensor(b, dtype=dtype)
     if both(torch.Tensor): return compare_tensors(a, b, where, tolerance)
     if type(a) is not type(b): raise NotEqual(f'{type(a).__name__} against {type(b).__name__}', where, a, b)
     if a != b: raise NotEqual(f'{a!r} against {b!r}', where, a, b)
@@ -258,8 +290,8 @@ def largest_distance(
     "How far the two numbers are apart that are farthest apart."
     largest = 0.0
     for where, x, y in pairs(a, b, '', Counter()):
-        x, y = (torch.as_tensor(piece).detach().as_subclass(torch.Tensor).cpu().double() for piece in (x, y))
+        x, y = (torch.as_tensor(piece).detach().as_subclass(torch.Tensor).cpu() for piece in (x, y))
         if x.shape != y.shape: raise NotEqual(f'shape {tuple(x.shape)} against {tuple(y.shape)}', where)
-        distances = torch.where(x == y, 0.0, (x - y).abs()) # infinite less infinite would be NaN
+        distances = torch.where(x == y, 0.0, distances_between(x, y)) # infinite less infinite would be NaN
         if x.numel(): largest = max(largest, distances.nan_to_num(nan=float('inf')).max().item())
     return largest

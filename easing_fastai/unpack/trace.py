@@ -6,10 +6,11 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/unpack/trace.html.md"""
 
 # %% auto #0
 __all__ = ['STANDARD_LIBRARY', 'IGNORED', 'COUNTED', 'SURFACE', 'TRACED', 'IN_FULL', 'LIBRARIES', 'TOOLBOXES', 'WORKING',
-           'COMPREHENSIONS', 'UNTRACED', 'GENERATOR', 'SEPARATE', 'MOST', 'DEEPEST', 'ACTIVE', 'NEVER', 'MONITORING',
-           'Call', 'package_of', 'untraced', 'level_of', 'owner_of', 'functions_behind', 'find_function', 'traits_of',
-           'is_default', 'arguments_of', 'describe_call', 'Function', 'Tracer', 'Monitoring', 'Profiling',
-           'is_entered_again', 'paused', 'stop_in_child']
+           'COMPREHENSIONS', 'UNTRACED', 'GENERATOR', 'SEPARATE', 'MOST', 'DEEPEST', 'ACTIVE', 'OWNER', 'OVERLAP',
+           'ELSEWHERE', 'NEVER', 'MONITORING', 'Call', 'package_of', 'untraced', 'level_of', 'owner_of',
+           'functions_behind', 'find_function', 'traits_of', 'is_default', 'arguments_of', 'describe_call', 'Function',
+           'Tracer', 'Monitoring', 'Profiling', 'is_entered_again', 'claim_tracing', 'give_up_tracing', 'paused',
+           'stop_in_child']
 
 # %% ../../nbs/api/unpack/30_trace.ipynb #cell-002
 import dis, inspect, os, sys, sysconfig
@@ -207,6 +208,10 @@ SEPARATE = 12, 12, 2 # calls of a function that have a line of their own: at the
 MOST = 20_000        # lines in a tree; after that every further call goes to a line that is there
 DEEPEST = 60         # lines below each other
 ACTIVE = []          # the tracers at work, the innermost last
+OWNER = {}           # 'thread': the one that they are at work in
+OVERLAP = ('Two unpack overlap: one began within the other and ended after it, as blocks of two asyncio tasks do. '
+           'Neither tree can be trusted. Let one end before the other begins, or lie in it as a whole.')
+ELSEWHERE = 'unpack is at work in another thread, and the two would disturb each other. Wait until it has ended.'
 NEVER = getattr(getattr(sys, 'monitoring', None), 'DISABLE', None) # tells Python not to report this function again
 
 @dataclass(eq=False)
@@ -399,22 +404,38 @@ def is_entered_again(
 # %% ../../nbs/api/unpack/30_trace.ipynb #cell-026h
 MONITORING = hasattr(sys, 'monitoring')
 
+@untraced
+def claim_tracing():
+    "Raises RuntimeError if another thread traces."
+    if OWNER.setdefault('thread', get_ident()) != get_ident(): raise RuntimeError(ELSEWHERE)
+
+@untraced
+def give_up_tracing():
+    "Lets other threads trace, if this one does not any more."
+    if not ACTIVE and OWNER.get('thread') == get_ident(): OWNER.clear()
+
 @patch
 @untraced
 def start(self: Tracer):
     "Begins to trace."
+    claim_tracing()
     self.events, self.began = (Monitoring if MONITORING else Profiling)(self), perf_counter()
-    self.events.on()
-    ACTIVE.append(self)
+    try:
+        self.events.on()
+        ACTIVE.append(self)
+    finally: give_up_tracing() # if there was no place
 
 # %% ../../nbs/api/unpack/30_trace.ipynb #cell-026i
 @patch
 @untraced
 def stop(self: Tracer):
-    "Ends tracing; Python is left as it was."
-    self.events.off()
+    "Ends tracing; Python is left as it was. Raises RuntimeError if another one overlaps."
+    ended = ACTIVE[ACTIVE.index(self):] if self in ACTIVE else [] # this one, and what began later and has not ended
+    for tracer in reversed(ended): tracer.events.off()
+    del ACTIVE[len(ACTIVE) - len(ended):]
+    give_up_tracing()
+    if ended != [self]: raise RuntimeError(OVERLAP)
     self.root.calls, self.root.seconds = 1, perf_counter() - self.began
-    ACTIVE.remove(self)
     for call in self.root.walk():
         if call.code: self.functions[id(call.code)].count += call.calls
 
@@ -441,5 +462,6 @@ def stop_in_child():
     "Ends all tracing in a process that was forked."
     for tracer in reversed(ACTIVE): tracer.events.off()
     ACTIVE.clear()
+    OWNER.clear()
 
 if hasattr(os, 'register_at_fork'): os.register_at_fork(after_in_child=stop_in_child)

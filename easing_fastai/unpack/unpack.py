@@ -21,7 +21,7 @@ from types import AsyncGeneratorType, CoroutineType, GeneratorType, TracebackTyp
 from fastcore.basics import patch
 from ..base.show import Shown, plural, shorten
 from ..base.values import describe_value
-from .trace import LIBRARIES, Call, Tracer, package_of, paused, untraced
+from .trace import LIBRARIES, Call, Tracer, claim_tracing, give_up_tracing, package_of, paused, untraced
 from .changes import Watch
 from .view import Line, Summary, duration, expand, label, mark_same, summarise
 
@@ -56,19 +56,25 @@ def checked_depth(
 @untraced
 def __enter__(self: Unpacked):
     if self.state != 'new': raise RuntimeError('this unpack has been used: write `with unpack() as u:` anew')
-    with paused(): # a tracer around this one notes nothing of the following
-        self.watch = Watch()
-        for thing in self.look_at: self.watch.notice(thing)
-        self.tracer = Tracer(self.root, self.plumbing, self.packages, self.watch.notice)
-        self.state = 'tracing'
-    self.tracer.start()
+    claim_tracing()
+    try:
+        with paused(): # a tracer around this one notes nothing of the following
+            self.watch = Watch()
+            for thing in self.look_at: self.watch.notice(thing)
+            self.tracer = Tracer(self.root, self.plumbing, self.packages, self.watch.notice)
+            self.state = 'tracing'
+        self.tracer.start()
+    finally: give_up_tracing() # if it could not start
     return self
 
 # %% ../../nbs/api/unpack/33_unpack.ipynb #cell-006c
 @patch
 @untraced
 def __exit__(self: Unpacked, kind=None, error=None, trace=None):
-    self.tracer.stop()
+    try: self.tracer.stop()
+    except RuntimeError as e: # another one overlaps
+        if error is None: raise
+        return print(e, file=sys.stderr)
     with paused():
         self.state = 'done'
         try: self.finish(error, trace)
