@@ -299,7 +299,8 @@ Flip = Annotated[bool|None, typer.Option('--flip/--no-flip', show_default=False,
 def train_on_folder(
     path: Annotated[Path, typer.Argument(help='A folder of images. It is only read.', show_default=False)],
     epochs: Annotated[int, typer.Option(
-        min=1, help='Epochs in which everything is trained, after one in which only the new head is.')] = 5,
+        min=1, help='Epochs after a first one, in which only the new head is trained; with few photographs it alone '
+        'is trained in all of them.')] = 5,
     arch: Annotated[str, typer.Option('--arch', '--backbone', show_default=False, help='A network of torchvision, '
         'as resnet34, or of timm, if that is installed. By default ResNet-18; if that cannot be had, '
         'efficientnet_lite0 for photographs, '

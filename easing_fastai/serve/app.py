@@ -12,6 +12,7 @@ __all__ = ['MEGABYTES', 'MEGAPIXELS', 'FORMATS', 'THRESHOLD', 'CSS', 'upload_for
 import html
 import json
 import math
+import os
 import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -161,6 +162,7 @@ class OnnxModel:
     def __init__(self,
         folder: Path # with both files
     ):
+        os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1') # read at the import: nobody is told of this
         import onnxruntime
         self.card = json.loads((folder/'model.json').read_text(encoding='utf-8'))
         self.session = onnxruntime.InferenceSession(folder/'model.onnx', providers=['CPUExecutionProvider'])

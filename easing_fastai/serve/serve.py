@@ -6,7 +6,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/serve/serve.html.md"""
 
 # %% auto #0
 __all__ = ['SHOWN', 'LONGEST', 'HEADERS', 'examples_from', 'is_shown', 'shown_examples', 'ServeError', 'check_port',
-           'WithHeaders', 'serve']
+           'WithHeaders', 'until_interrupted', 'serve']
 
 # %% ../../nbs/api/serve/76_serve.ipynb #cell-002
 import os, socket, tempfile, time
@@ -109,6 +109,12 @@ class WithHeaders:
         await self.app(scope, receive, send_with_headers)
 
 # %% ../../nbs/api/serve/76_serve.ipynb #cell-014
+def until_interrupted():
+    "Returns at Ctrl-C."
+    try:
+        while True: time.sleep(3600)
+    except KeyboardInterrupt: return
+
 def serve(
     model: TrainedModel,  # of `load_model`
     host: str = '127.0.0.1',
@@ -130,6 +136,6 @@ def serve(
                      app_kwargs={'middleware': [Middleware(WithHeaders)]})
             say(f'The page is open: {page.local_url.rstrip("/")}   To close it: Ctrl-C')
             if wait: wait(page.local_url)
-            else:
-                while True: time.sleep(3600)
+            else: until_interrupted()
         finally: page.close(verbose=False)
+        say('The page is closed.')

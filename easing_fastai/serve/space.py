@@ -34,7 +34,10 @@ folder = Path(__file__).parent
 model = OnnxModel(folder)
 demo = page_for(model.predict, model.card, THRESHOLD, sorted(map(str, folder.glob('examples/*'))))
 
-if __name__ == '__main__': launched(demo)
+if __name__ == '__main__':
+    launched(demo, prevent_thread_lock=True)
+    print(f'The page is open: {{demo.local_url}}   To close it: Ctrl-C', flush=True)
+    demo.block_thread()
 """
 
 def page_source() -> str: # Python

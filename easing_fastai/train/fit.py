@@ -179,7 +179,8 @@ def dataloaders_for(
     n_train, n_processes = int((~files.is_valid).sum()), max(num_distrib(), 1)
     bs = min(max(4, n_train//(3 if photographs else 8)), 64)
     bs = max(min(max(4, bs//n_processes), n_train//n_processes), 1)
-    num_workers = 0 if len(files)*size*size < 2e7 else None # None: as many as fastai thinks right
+    pixels = (files.width*files.height).sum() # to decode; starting processes costs a second or two
+    num_workers = 0 if pixels < 1e8 else None # None: as many as fastai thinks right
     kwargs = {'bs': bs, 'val_bs': 64, 'num_workers': num_workers, **kwargs}
     if photographs: to_size, augmented = RandomResizedCrop(size, min_scale=LEAST_PART), [Flip()] if flip else []
     else: to_size, augmented = Resize(size, ResizeMethod.Squish), aug_transforms(do_flip=flip)
