@@ -37,6 +37,17 @@ def test_good_images_have_no_problem_and_stay_as_they_are(photos):
     assert state(photos) == before
 
 
+def test_heic_is_told(photos):
+    "fastai alone lists such files and cannot open them."
+    pytest.importorskip('pillow_heif', reason='the extra heic is not installed')
+    file = sorted((photos / 'sky').iterdir())[0]
+    Image.open(file).save(file.with_suffix('.heic'), format='HEIF')
+    file.with_suffix('.heic').rename(file.with_suffix('.HEIC'))
+    file.unlink()
+    check = check_images(photos)
+    assert check.ok and kinds(check)['heic'] == [f'sky/{file.stem}.HEIC'] and 'easing_fastai.core' in str(check)
+
+
 @pytest.mark.parametrize('path, words', [('nowhere', 'There is no folder'), ('a.txt', 'is a file'), ('x' * 5000, 'cannot be looked at'), ('a\nb', 'There is no folder a\\nb')])
 def test_what_is_no_folder(path, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

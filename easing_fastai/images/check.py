@@ -82,6 +82,7 @@ def problems_of_names(
         'macosx': [name for name in contents.hidden
                    if name.lower().endswith('__macosx') and look_into(path/name).images],
         'unseen': [name for name in contents.images if os.path.splitext(name)[1].lower() not in image_extensions],
+        'heic': [name for name in contents.images if name.lower().endswith(('.heic', '.heif'))],
         'no ending': has_no_ending,
         'others': [name for name in contents.others
                    if not name.lower().endswith(('.csv', '.tsv')) and name not in has_no_ending],
