@@ -15,6 +15,8 @@
     for (const [nav, label] of [['#quarto-sidebar', 'All pages'], ['#TOC', 'On this page'], ['.page-navigation', 'Before and after'],
                                 ['.quarto-secondary-nav', 'Where you are']])
       document.querySelector('nav' + nav)?.setAttribute('aria-label', label);
+    for (const text of document.querySelectorAll('.nav-page-text, .quarto-secondary-nav .breadcrumb-item')) // the dot has its legend in the menu
+      text.innerHTML = text.innerHTML.replace(/\s*•/, '');
     for (const head of document.querySelectorAll('main th')) // a head without a word is none
       if (!head.textContent.trim() && !head.children.length) head.replaceWith(Object.assign(document.createElement('td'), {className: head.className, colSpan: head.colSpan}));
     for (const toggle of document.querySelectorAll('#quarto-sidebar [data-bs-target][role=navigation]')) {
@@ -66,16 +68,18 @@
   const owns = name => /^(learn|dls|interp)$/.test(name) || about(name).is === 'name' && /^[A-Z]/.test(name);
   const named = (code, inline) => {
     const found = [], calls = []; // for each open bracket: does it call a function that was found?
-    let [owner, before, last] = ['', '', {}];
+    let [owner, before, last, module] = ['', '', {}, false]; // between `from` and `import` stand modules
     for (const {0: token, index} of code.matchAll(TOKEN)) {
       const next = code.slice(index + token.length), kind = about(token).is, member = before === '.';
       const keyword = calls.at(-1) && /^\s*=(?!=)/.test(next) || inline && index === 0 && /^=(?!=)/.test(next);
+      const elsewhere = module || member && /^(transforms|data)$/.test(owner); // torchvision's, PyTorch's
       const whole = inline && token === code.replace(/\(.*/, '');
       if (/^[([{]$/.test(token)) calls.push(token === '(' && last.name === before);
       else if (/^[)\]}]$/.test(token)) calls.pop();
-      else if (!/^(def|class)$/.test(before) && (kind === 'name' || kind === 'function' && !member || kind === 'method' && whole ||
+      else if (!/^(def|class)$/.test(before) && !elsewhere && (kind === 'name' || kind === 'function' && !member || kind === 'method' && whole ||
                kind && (keyword || member && owns(owner)))) found.push(last = {index, name: token});
       else if (/^\w/.test(token)) last = {};
+      if (/^(from|import)$/.test(token)) module = token === 'from' && /^[ \t]*[\w.]+[ \t]+import\b/.test(next);
       if (token !== '.') owner = token;
       before = token;
     }
@@ -130,7 +134,8 @@
   // ---- what a reader leaves behind is kept in this browser, and sent nowhere ----
   const kept = (what, otherwise) => { try { return JSON.parse(localStorage.getItem('easing_fastai:' + what)) || otherwise; } catch { return otherwise; } };
   const keep = (what, value) => { try { localStorage.setItem('easing_fastai:' + what, JSON.stringify(value)); } catch { /* a browser that keeps nothing */ } };
-  const name = location.pathname.split('/').pop() || 'index.html';
+  const page_of = place => decodeURI(place.pathname.slice(root.pathname.length)) || 'index.html'; // with its folder: some names occur twice
+  const name = page_of(location);
   const element = (tag, attributes = {}, ...children) => {
     const made = Object.assign(document.createElement(tag), attributes);
     made.append(...children);
@@ -185,6 +190,14 @@
       if (searched) continue; // who comes from a search looks for what is in the page
       ask();
       if (question in guesses) show(guesses[question]);
+      const arrive = () => { // by a link to something that waits
+        const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+        if (!target || !waiting.some(part => part.contains(target) && part.matches('.covered'))) return;
+        show('');
+        target.scrollIntoView();
+      };
+      addEventListener('hashchange', arrive);
+      arrive();
     }
   });
 
@@ -193,7 +206,7 @@
     const done = kept('done', {}), totals = kept('exercises', {}), read = new Set(kept('read', []));
     const tell = () => {
       for (const link of document.querySelectorAll('#quarto-sidebar a.sidebar-link')) {
-        const page = link.pathname.split('/').pop(), n = Object.keys(done).filter(exercise => exercise.startsWith(page + ': ')).length;
+        const page = page_of(link), n = Object.keys(done).filter(exercise => exercise.startsWith(page + ': ')).length;
         link.querySelector('.progress-made')?.remove();
         if (!n && !read.has(page)) continue;
         const total = Math.max(n, totals[page] || 0); // an exercise may have got another name since
@@ -228,6 +241,7 @@
       if (!entries.some(entry => entry.isIntersecting)) return;
       observer.disconnect();
       keep('read', [...read.add(name)]);
+      tell();
     }).observe(end);
   });
 
@@ -238,6 +252,7 @@
       for (const line of code.querySelectorAll(':scope > span')) {
         if (/^\S/.test(line.textContent)) claims = /^assert\b/.test(line.textContent) || claims && /^[)\]}]/.test(line.textContent);
         line.classList.toggle('claim', claims);
+        line.style.setProperty('--in', Math.min(line.textContent.search(/\S|$/), 12)); // where it wraps, it goes on behind its own beginning
       }
     }
   });

@@ -83,7 +83,7 @@ local function mark_proof(div)
     end
   end
   if not proves then return nil end
-  div.classes:insert('proof')
+  div.classes:insert('proven') -- `proof` is Quarto's own, for theorems
   return div
 end
 
@@ -122,10 +122,15 @@ end
 
 local skip = function(element) return element, false end
 
+-- Quarto has the texts of the menu rendered with the page: they are links already.
+local function skip_menu(div)
+  if div.identifier == 'quarto-navigation-envelope' then return div, false end
+end
+
 function Pandoc(doc)
   if not FORMAT:match('html') then return nil end
   doc.blocks = doc.blocks:walk {traverse = 'topdown', Header = skip, Link = unlink}
-  doc.blocks = doc.blocks:walk {traverse = 'topdown', Header = skip, Link = skip, Inlines = link_chapters}
+  doc.blocks = doc.blocks:walk {traverse = 'topdown', Header = skip, Link = skip, Div = skip_menu, Inlines = link_chapters}
   if quarto then quarto.doc.include_text('in-header', '<script src="' .. to_root .. '/site.js" defer></script>') end
   local list = sections(doc.blocks)
   if list then doc.blocks:insert(1, list) end

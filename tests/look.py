@@ -146,6 +146,30 @@ def skip_link(browser: Browser, address: str, name: str) -> list[str]:
     return ['it does not come first, or is not seen']*(not first) + ['it does not lead to the text']*(not inside)
 
 
+def wide_menu(browser: Browser, address: str, name: str) -> list[str]:
+    "How wide the menu is on a phone, if it is wider than that."
+    page = open_page(browser, address, PHONE)
+    page.goto(address + name)
+    width = page.evaluate("() => {const menu = document.querySelector('#quarto-sidebar'); menu.classList.add('show'); return Math.max(menu.offsetWidth, menu.scrollWidth)}")
+    page.context.close()
+    return [f'{width} px']*(width > PHONE)
+
+
+def lines_without_keys(browser: Browser, address: str, name: str) -> list[str]:
+    "What the arrow keys do not reach in the first tree of a page."
+    page = open_page(browser, address, DESKTOP)
+    page.goto(address + name)
+    page.evaluate(REVEAL)
+    seen = page.evaluate("[...document.querySelectorAll('.unpack')[0].querySelectorAll('summary')].filter(line => line.checkVisibility()).map(line => line.innerText)")
+    page.locator('.unpack summary').first.focus()
+    met = []
+    for _ in seen:
+        met.append(page.evaluate('document.activeElement.innerText'))
+        page.keyboard.press('ArrowDown')
+    page.context.close()
+    return [line for line in seen if line not in met] if seen else ['there is no tree']
+
+
 def slow_pages(browser: Browser, address: str, paint: dict[str, float|None]) -> list[str]:
     "Pages that paint late, or never. One slow load may be the machine's fault: the median of three counts."
     slow = []
@@ -293,7 +317,8 @@ def numbered(docs: Path) -> dict[str, list[str]]:
     notebooks = {page_of(path): path for path in sorted((REPO / 'nbs').glob('*.ipynb'))}
     numbers = {page: path.name.partition('_')[0] for page, path in notebooks.items() if path.name[0].isdigit()}
     places = {'pagetitle': '<title>{} ', 'title': '<h1 class="title"><span class="number">{}</span>'}
-    found = {'chapters without their number': [], 'chapters that are mentioned without a link': [], 'captions that stand below no image': []}
+    found = {'chapters without their number': [], 'chapters that are mentioned without a link': [], 'captions that stand below no image': [],
+             'proofs under a title of Quarto': []}
     for page, path in notebooks.items():
         text = (docs / page).read_text(encoding='utf-8')
         found['chapters without their number'] += [f'{page}: {place}' for place, how in places.items() if page in numbers and how.format(numbers[page]) not in text]
@@ -303,6 +328,7 @@ def numbered(docs: Path) -> dict[str, list[str]]:
         prose = re.sub(r'<(a|pre|code|h\d|script|style|summary)\b.*?</\1>', ' ', main, flags=re.S)
         found['chapters that are mentioned without a link'] += [f'{page}: {mention}' for mention in re.findall(r'\b[Cc]hapters? \d\d[a-z]?', re.sub(r'<[^>]+>', '', prose))
                                                                if not mention.endswith(' ' + numbers.get(page, '-'))]
+        found['proofs under a title of Quarto'] += [page]*text.count('class="proof-title')
         below = [as_text(caption) for caption in re.findall(r'<figcaption.*?>(.*?)</figcaption>', main, flags=re.S)]
         for cell in json.loads(path.read_text(encoding='utf-8'))['cells']:
             caption = re.search(r'^#\| fig-cap: (.+)$', ''.join(cell['source']), flags=re.M)
@@ -336,6 +362,8 @@ def figures(docs: Path) -> Iterator[tuple[str, list, Callable[[list], bool], str
         far = distances(browser, address)
         yield f"probabilities that are more than {FARTHEST} from PyTorch's", [d for d in far if not d <= FARTHEST] if far else ['none can be compared'], none, 'none'
         yield 'what is wrong with the skip link', skip_link(browser, address, looked_at[-1]), none, 'none'
+        yield 'menus that are wider than a phone', wide_menu(browser, address, looked_at[-1]), none, 'none'
+        yield 'lines of a tree that the arrow keys pass over', lines_without_keys(browser, address, 'fine_tune.html'), none, 'none'
         yield f'pages that paint after {SLOWEST} ms', slow_pages(browser, address, paint), none, 'none'
         yield 'Tab presses to the text', tabs_to_text(browser, address, looked_at[-1]), lambda n: n[0] <= 2, 'at most 2'
         browser.close()

@@ -214,9 +214,9 @@ def test_no_image_is_asked_of_another_host():
 def test_proofs_and_guesses_are_marked():
     cell = '::: {.cell}\n::: {.cell-output .cell-output-stdout}\n```\nTEXT\n```\n:::\n:::\n'
     proof = 'against fastai: every one of 386 losses is equal to the last bit'
-    assert 'class="cell-output cell-output-stdout proof"' in filtered(cell.replace('TEXT', proof))
+    assert 'class="cell-output cell-output-stdout proven"' in filtered(cell.replace('TEXT', proof))
     for other in (proof + '\nlosses: number 4: 0.2 against 0.3', 'no proof', ''):
-        assert 'proof"' not in filtered(cell.replace('TEXT', other))
+        assert 'proven"' not in filtered(cell.replace('TEXT', other))
     assert filtered('It ran. **Before you look, guess**: how many?').startswith('<div class="guess">')
     assert 'guess"' not in filtered('**Before you run it**, read on, and guess.')
 
