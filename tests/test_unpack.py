@@ -378,7 +378,8 @@ def test_trees_of_calls_that_nobody_prepared(digits, tmp_path):
 def test_in_a_notebook(monkeypatch):
     from IPython.core.interactiveshell import InteractiveShell
     from IPython.utils.capture import capture_output
-    shell = InteractiveShell.instance()
+    from traitlets.config import Config
+    shell = InteractiveShell.instance(config=Config({'HistoryManager': {'hist_file': ':memory:'}}))
     monkeypatch.setattr(shell, 'kernel', 'a notebook', raising=False)
     shell.run_cell('from easing_fastai.unpack.unpack import unpack\ndef f(n): return g(n)\ndef g(n): return 1/n')
     page = shell.run_cell('with unpack() as u: f(1)\nu').result._repr_html_()
