@@ -6,7 +6,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/serve/app.html.md"""
 
 # %% auto #0
 __all__ = ['MEGABYTES', 'MEGAPIXELS', 'FORMATS', 'THRESHOLD', 'CSS', 'upload_formats', 'UploadError', 'check_upload', 'as_batch',
-           'verdict', 'about', 'answer', 'page_for', 'launched', 'OnnxModel']
+           'verdict', 'about', 'answer', 'page_for', 'launched', 'onnx_session', 'OnnxModel']
 
 # %% ../../nbs/api/serve/75_app.ipynb #cell-003
 import html
@@ -128,7 +128,7 @@ def page_for(
     card: dict,              # of `model.json`
     threshold: float = THRESHOLD,
     examples: list[str] = () # paths of images to try
-): # a gradio.Blocks, to be launched with `LAUNCH`
+): # a gradio.Blocks, to be opened with `launched`
     "The page of a model."
     import gradio as gr
     with gr.Blocks(title=' or '.join(card['labels'][:3]), analytics_enabled=False, delete_cache=(600, 600)) as page:
@@ -157,15 +157,21 @@ def launched(
                        inline=False, **where)
 
 # %% ../../nbs/api/serve/75_app.ipynb #cell-031
+def onnx_session(
+    model: Path|bytes # an ONNX file, or its content
+): # an onnxruntime.InferenceSession, on the CPU
+    "The network of an ONNX file, ready to run."
+    os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1') # read at the import; else it reports to Microsoft
+    import onnxruntime
+    return onnxruntime.InferenceSession(model, providers=['CPUExecutionProvider'])
+
 class OnnxModel:
     "The network `model.onnx` of a folder, with the card `model.json` beside it."
     def __init__(self,
         folder: Path # with both files
     ):
-        os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1') # read at the import: nobody is told of this
-        import onnxruntime
         self.card = json.loads((folder/'model.json').read_text(encoding='utf-8'))
-        self.session = onnxruntime.InferenceSession(folder/'model.onnx', providers=['CPUExecutionProvider'])
+        self.session = onnx_session(folder/'model.onnx')
 
     def predict(self,
         file: str|Path # an image

@@ -8,7 +8,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/serve/onnx_file.html.md"
 __all__ = ['MOST_APART', 'onnx_of', 'ExportError', 'largest_difference', 'checked_onnx']
 
 # %% ../../nbs/api/serve/77_onnx_file.ipynb #cell-002
-import io, logging, os, tempfile, warnings
+import io, logging, tempfile, warnings
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
+from .app import onnx_session
 from ..train.model import TrainedModel
 
 # %% ../../nbs/api/serve/77_onnx_file.ipynb #cell-005
@@ -50,9 +51,7 @@ def largest_difference(
     images: int = 8      # of random numbers, normalised
 ) -> float:
     "How far the probabilities of an ONNX file are from those of PyTorch, at most."
-    os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1') # read at the import: nobody is told of this
-    import onnxruntime
-    session = onnxruntime.InferenceSession(onnx, providers=['CPUExecutionProvider'])
+    session = onnx_session(onnx)
     batch = torch.randn(images, 3, model.card.size, model.card.size, generator=torch.Generator().manual_seed(42))
     with torch.no_grad(): expected = torch.cat([model.model(x[None]) for x in batch]).softmax(dim=1).numpy()
     found = np.concatenate([session.run(None, {'image': x[None].numpy()})[0] for x in batch])

@@ -323,7 +323,7 @@ def in_turns(self: InMemoryDL,
 def copied(
     item: object # an image, a label, several of them
 ) -> object: # may be changed
-    "The item once more; what `deepcopy` gives, at a seventh of its cost for an image."
+    "The item once more; what `deepcopy` gives, sooner for an image."
     if type(item) is tuple: return tuple(map(copied, item))
     return type(item)(item.copy()) if isinstance(item, PILBase) else deepcopy(item)
 

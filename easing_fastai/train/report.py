@@ -171,7 +171,7 @@ def next_step(
     if not ok: return 'First repair what the check of the images found; then train again.'
     if not wrong: return (f'No mistake in {plural(card.n_valid, "held-out image")}: before you trust it, try images of '
                           'another day, place or camera with easing-fastai predict.')
-    compared = ('worse', 'no better', 'hardly better')[1 + (card.accuracy > best) - (card.accuracy < best)]
+    compared = 'hardly better' if card.accuracy > best else 'worse' if card.accuracy < best else 'no better'
     if card.accuracy - best < 0.05: return (
         f'The network is {compared} than its best rival ({best:.1%}): more epochs, more images and a larger --size '
         'help, in this order of effort.')
