@@ -356,7 +356,7 @@ def figures(docs: Path) -> Iterator[tuple[str, list, Callable[[list], bool], str
         seen = schemes(browser, address, looked_at)
         for what, where in {**found, **written(docs, names), **linked(docs, names), **numbered(docs), **seen}.items(): yield what, sorted(where), none, 'none'
         yield 'meanings that do not show', silent_names(browser, address, ['fine_tune.html', 'dataloaders.html']), none, 'none'
-        yield 'words that the search does not lead to their page', first_hits(browser, address, {'freeze': 'fine_tune.html', 'item tfms': r'\w+\.html'}), none, 'none'
+        yield 'words that the search does not lead to their page', first_hits(browser, address, {'freeze': 'fine_tune.html', 'fine tune': 'fine_tune.html', 'item tfms': r'\w+\.html'}), none, 'none'
         yield 'what axe finds', barriers(browser, address, looked_at), none, 'none'
         yield 'canvases that give no answer', silent_canvases(browser, address, ['index.html', 'show_results.html']), none, 'none'
         far = distances(browser, address)

@@ -7,10 +7,11 @@ Docs: https://easing-fastai.github.io/easing_fastai/dev/site.html.md"""
 # %% auto #0
 __all__ = ['ELSEWHERE', 'LIBRARY', 'raw_html', 'caption_below', 'entry_of', 'defined_in', 'taught_once', 'mark_reference',
            'quiet_imports', 'write_public_names', 'kind_of', 'glossary_terms', 'write_hover_json', 'for_search',
-           'finish_site']
+           'descriptions', 'finish_site']
 
 # %% ../../nbs/dev/06_site.ipynb #cell-002
 import ast, builtins, json, keyword, re, shutil
+from html import unescape
 from pathlib import Path
 
 # %% ../../nbs/dev/06_site.ipynb #cell-002b
@@ -166,6 +167,21 @@ def for_search(
     return kept
 
 
+# %% ../../nbs/dev/06_site.ipynb #cell-described
+def descriptions(
+    docs: str|Path,      # the folder of the site
+    entries: list[dict]  # of its search.json
+) -> list[dict]:
+    "For the search: the line below the title of each page that is not the library's."
+    found = []
+    for entry in entries:
+        page = entry['href']
+        if '#' in page or page.startswith(LIBRARY): continue
+        about = re.search('<meta name="description" content="([^"]*)"', (Path(docs)/page).read_text(encoding='utf-8'))
+        if about: found.append({**entry, 'objectID': f'{page}#description', 'text': unescape(about[1])})
+    return found
+
+
 # %% ../../nbs/dev/06_site.ipynb #cell-finish-code
 def finish_site(
     docs: str|Path,          # the folder that `nbdev-docs` has written
@@ -173,8 +189,9 @@ def finish_site(
 ):
     "What is done to the site after Quarto: its search, the notebooks of its first pages to download, the version."
     index, copies = Path(docs)/'search.json', Path(docs)/'notebooks'
-    entries = for_search(json.loads(index.read_text(encoding='utf-8')))
-    index.write_text(json.dumps(entries, ensure_ascii=False), encoding='utf-8')
+    entries = json.loads(index.read_text(encoding='utf-8'))
+    found = for_search([*entries, *descriptions(docs, entries)])
+    index.write_text(json.dumps(found, ensure_ascii=False), encoding='utf-8')
     copies.mkdir(exist_ok=True)
     for notebook in Path(notebooks).glob('*.ipynb'): shutil.copy(notebook, copies)
     for page in Path(docs).rglob('*.html'):

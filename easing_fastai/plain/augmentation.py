@@ -1,4 +1,4 @@
-"""`aug_transforms` rebuilt without fastai: one matrix and one change of light for each image, and the same pixels
+"""`aug_transforms` rebuilt without fastai: matrices that move each image, one change of light, the same pixels
 
 Docs: https://easing-fastai.github.io/easing_fastai/plain_augmentation.html.md"""
 
