@@ -532,7 +532,8 @@ def limit_reached(
     text, is_runtime = str(error), isinstance(error, RuntimeError)
     if is_runtime and 'start new thread' in text:
         return 'This machine allows no more threads. Close other programs, or raise the limit (ulimit -u).'
-    full = "can't allocate memory", 'enough memory', 'Cannot allocate memory', 'failed to map segment' # of a library
+    full = ("can't allocate memory", 'enough memory', 'Cannot allocate memory', 'failed to map segment', # of a library
+            'out of memory') # of a GPU
     if isinstance(error, MemoryError) or isinstance(error, RuntimeError|ImportError) and any(s in text for s in full):
         return 'There is not enough memory. Close other programs; in a training take a smaller --bs or --size.'
     return ''

@@ -8,7 +8,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/assets/datasets.html.md"
 __all__ = ['N_IMAGES', 'WITH_TABLE', 'MADE_HERE', 'FILES_DIGEST', 'PIXELS_DIGEST', 'DEPTH', 'PNG_END', 'VARIANTS', 'data_folder',
            'images_in', 'files_digest', 'pixels_digest', 'broken', 'wrong_labels', 'missing_or_more', 'is_known',
            'damage', 'checked', 'draw_digit', 'vary', 'make_digits_sample', 'extract', 'downloaded',
-           'download_mnist_sample', 'made_here', 'mnist_sample']
+           'download_mnist_sample', 'made_here', 'there_or_made', 'mnist_sample']
 
 # %% ../../nbs/api/assets/20_datasets.ipynb #cell-002
 import configparser, csv, errno, hashlib, math, os, shutil, tarfile, zipfile, zlib
@@ -288,15 +288,25 @@ def made_here(
         raise AssetError(f'No images could be written to {home_relative(folder)}: {reason(e)}. '
                          'Set the environment variable FASTAI_HOME to a folder that you may write to.') from e
 
+def there_or_made(
+    real: str,          # the folder of a data set, …
+    called: str,        # … what people call it, …
+    download: Callable, # … and what gets it, or raises `AssetError`
+    made: str,          # the folder of what stands in for it, …
+    of_what: str,       # … what that is, …
+    make: Callable      # … and what makes it, called with that folder
+) -> Path:
+    "A data set on this disk, else downloaded, else the one that the package makes in its place, which it says."
+    folder, instead, why = data_folder()/real, data_folder()/made, f'no {called} on this disk'
+    if folder.exists(): return checked(folder)
+    if not instead.exists() and not is_offline():
+        try: return download()
+        except AssetError as e: why = str(e)
+    path = made_here(instead, make)
+    print(f'Data: {made}, {of_what} ({why}). To get {called}: easing-fastai download')
+    return path
+
 def mnist_sample() -> Path: # the data folder: train/3, train/7, valid/3, valid/7, labels.csv
     "Path of the 3-or-7 images: on this disk already, else downloaded, else drawn from scikit-learn's digits."
-    mnist, digits = data_folder()/'mnist_sample', data_folder()/'digits_sample'
-    if mnist.exists(): return checked(mnist)
-    why = 'MNIST_SAMPLE is not on this disk'
-    if not digits.exists() and not is_offline():
-        try: return download_mnist_sample()
-        except AssetError as e: why = str(e)
-    path = made_here(digits, make_digits_sample)
-    print(f"Data: digits_sample, scikit-learn's handwritten digits ({why}). "
-          "To get the real one: easing-fastai download")
-    return path
+    return there_or_made('mnist_sample', 'MNIST_SAMPLE', download_mnist_sample,
+                         'digits_sample', "scikit-learn's handwritten digits", make_digits_sample)

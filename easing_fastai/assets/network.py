@@ -59,6 +59,7 @@ def downloading(
     failed: str # how the message of a failure begins, such as 'The weights could not be downloaded'
 ):
     "Within the block nothing waits longer than `TIMEOUT`, nor all than `LIMIT`; what fails raises `AssetError`."
+    if is_offline(): raise AssetError(f'{failed}: EASING_FASTAI_OFFLINE is set, so there is no network')
     before = socket.getdefaulttimeout()
     opener = urllib.request._opener # None, or one that the user has installed
     own = [copy(handler) for handler in opener.handlers] if opener else []

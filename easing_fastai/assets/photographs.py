@@ -13,8 +13,7 @@ from pathlib import Path
 
 # %% ../../nbs/api/assets/20b_photographs.ipynb #cell-003
 from PIL import Image
-from .datasets import checked, data_folder, downloaded, files_digest, made_here
-from .network import AssetError, is_offline
+from .datasets import downloaded, files_digest, there_or_made
 from ..base.files import whole_folder
 
 # %% ../../nbs/api/assets/20b_photographs.ipynb #cell-006
@@ -63,13 +62,5 @@ def download_photographs(
 # %% ../../nbs/api/assets/20b_photographs.ipynb #cell-013
 def photo_sample() -> Path: # the data folder: train/CLASS and val/CLASS
     "Path of photographs: ants and bees on this disk, else downloaded, else patches of scikit-learn's two photographs."
-    photos, patches = data_folder()/'hymenoptera_data', data_folder()/'photo_patches'
-    if photos.exists(): return checked(photos)
-    why = 'the ants and bees are not on this disk'
-    if not patches.exists() and not is_offline():
-        try: return download_photographs()
-        except AssetError as e: why = str(e)
-    path = made_here(patches, make_photo_patches)
-    print(f'Data: photo_patches, cut from two photographs of scikit-learn ({why}). '
-          'To get the ants and bees: easing-fastai download')
-    return path
+    return there_or_made('hymenoptera_data', 'ants and bees', download_photographs,
+                         'photo_patches', 'cut from two photographs of scikit-learn', make_photo_patches)

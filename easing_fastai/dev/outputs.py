@@ -20,11 +20,11 @@ from .run import KernelError, execute, notebooks_folder, setup_line
 
 # %% ../../nbs/dev/03_outputs.ipynb #cell-005
 def notebooks(
-    only: str = '' # a name without folder and ending, as 05_fine_tune; all, if empty
+    only: str = '' # below nbs, without ending, as 05_fine_tune or figures/05_fine_tune; all, if empty
 ) -> list[Path]:
     "The notebooks of the repository, or the one of that name."
-    paths = sorted(notebooks_folder().rglob('*.ipynb'))
-    return [p for p in paths if '_proc' not in p.parts and (not only or p.stem == only)]
+    paths, wanted = sorted(notebooks_folder().rglob('*.ipynb')), notebooks_folder()/f'{only}.ipynb'
+    return [p for p in paths if '_proc' not in p.parts and (not only or p == wanted)]
 
 # %% ../../nbs/dev/03_outputs.ipynb #cell-008
 def tidy(

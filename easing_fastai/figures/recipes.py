@@ -12,11 +12,10 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
-from ..experiments.recipes import Advice
+from ..experiments.recipes import BASE, THEY_TOUCH, Advice
 
 # %% ../../nbs/figures/recipes.ipynb #cell-004
-LOOKS = {'better': ('C2', 'o', 'C2'), 'worse': ('C3', 's', 'C3'), 'no difference': ('0.4', 'o', 'white'),
-         'compared with this': ('black', 'D', 'black')}
+LOOKS = {'better': ('C2', 'o', 'C2'), 'worse': ('C3', 's', 'C3'), THEY_TOUCH: ('0.4', 'o', 'white'), BASE: ('black', 'D', 'black')}
 
 def plot_lines(
     advice: list[Advice],  # one for each number of images
@@ -35,7 +34,7 @@ def plot_lines(
             color, marker, inside = LOOKS[verdict]
             ax.errorbar(rate.mean, y, xerr=[[rate.mean - rate.best], [rate.worst - rate.mean]], color=color, capsize=2,
                         marker=marker, markersize=5, markerfacecolor=inside, ls='', label=verdict)
-            if verdict == 'compared with this': ax.axvspan(rate.best, rate.worst, color='0.85', lw=0, zorder=0)
+            if verdict == BASE: ax.axvspan(rate.best, rate.worst, color='0.85', lw=0, zorder=0)
         ax.set_xscale('log')
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.xaxis.set_major_formatter('{x:g}')

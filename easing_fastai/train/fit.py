@@ -40,7 +40,7 @@ from PIL import Image, ImageOps
 from torch import nn
 from ..assets.backbone import GET_LITE0, NO_PHOTOGRAPHS, are_photographs, choose_backbone
 from ..assets.backbone import digits_resnet18, efficientnet_lite0, ready_weights
-from ..assets.network import AssetError, downloading, is_offline
+from ..assets.network import AssetError, downloading
 from ..base.files import FolderError, home_relative, printable
 from ..base.formats import image_formats
 from ..base.show import listed, plural, shorten
@@ -249,7 +249,6 @@ def timm_file(
     for file in files:
         if isinstance(found := try_to_load_from_cache(cfg.hf_hub_id, file), str): return Path(found)
     failed = f'The weights of {name} could not be downloaded'
-    if is_offline(): raise AssetError(f'{failed}: EASING_FASTAI_OFFLINE is set, so there is no network')
     with downloading(failed):
         urllib.request.urlopen('https://huggingface.co').close() # is it there at all?
         try: return Path(hf_hub_download(cfg.hf_hub_id, files[0]))
