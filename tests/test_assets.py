@@ -272,7 +272,6 @@ def zipped(data, server, monkeypatch, tmp_path_factory) -> str:
     files = [str(folder / 'in/hymenoptera_data' / name) for name in datasets.images_in(folder / 'in/hymenoptera_data')]
     monkeypatch.setitem(datasets.N_IMAGES, 'hymenoptera_data', few)
     monkeypatch.setitem(datasets.FILES_DIGEST, 'hymenoptera_data', datasets.files_digest(files))
-    monkeypatch.setattr(photographs, 'data_folder', lambda: data)
     made = shutil.make_archive(str(folder / 'all'), 'zip', folder / 'in')
     monkeypatch.setattr(photographs, 'ARCHIVE_SHA256', datasets.files_digest([made]))
     server.answer = Path(made).read_bytes()

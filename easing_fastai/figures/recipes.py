@@ -15,7 +15,8 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from ..experiments.recipes import BASE, THEY_TOUCH, Advice
 
 # %% ../../nbs/figures/recipes.ipynb #cell-004
-LOOKS = {'better': ('C2', 'o', 'C2'), 'worse': ('C3', 's', 'C3'), THEY_TOUCH: ('0.4', 'o', 'white'), BASE: ('black', 'D', 'black')}
+LOOKS = {'better': ('C2', 'o', 'C2'), 'worse': ('C3', 's', 'C3'), THEY_TOUCH: ('0.4', 'o', 'white'),
+         BASE: ('black', 'D', 'black')}
 
 def plot_lines(
     advice: list[Advice],  # one for each number of images

@@ -26,7 +26,8 @@ from PIL import Image
 from ..base.files import FolderError, existing_folder, packaged, printable, rows_of
 from ..base.show import Code, Finding, Report, listed, plural
 from .contents import Contents, look_into
-from .layout import BATCH, CsvGuess, Layout, guess_layout, images_to_train_on
+from .layout import BATCH, Layout, guess_layout, images_to_train_on
+from .table import CsvGuess
 from .one_file import HUGE, NARROW, TINY, Seen, is_image, look_at
 
 # %% ../../nbs/api/images/67_check.ipynb #cell-006

@@ -17,7 +17,7 @@ from pathlib import Path
 # %% ../../nbs/api/serve/79_in_browser.ipynb #cell-003
 from torch.hub import download_url_to_file
 from ..assets.datasets import data_folder
-from ..assets.network import AssetError, downloading
+from ..assets.network import AssetError, downloading, refuse_offline
 from ..base.files import FolderError, expanded, home_relative, printable, whole_file
 from ..base.show import page_of
 from .app import THRESHOLD, about
@@ -87,6 +87,7 @@ def web_runtime() -> Path: # the folder with both files
         if file.exists():
             if is_expected(name, file): continue
             raise AssetError(f'{printable(home_relative(file))} is damaged. Remove it and try again.')
+        refuse_offline(f'What runs models in a browser, {name}, is not on this disk')
         folder.mkdir(parents=True, exist_ok=True)
         with whole_file(file) as unfinished: downloaded_part(name, unfinished)
     return folder

@@ -31,7 +31,7 @@ NO_PICKLE = dict(error='PicklingError|AttributeError|TypeError',
 
 @kind(**NO_PICKLE, inside=r'learner\.export', link='https://github.com/fastai/fastai/pull/4126')
 def a_lambda_in_an_export(case, match):
-    "Python's pickle stores a function by its name, and a lambda or a function inside another one has none."
+    "`pickle_module=pickle`, and an older fastai, store a function by its name, and a lambda or an inner one has none."
     pickler = getattr(case.find('pickle_module'), '__name__', '?')
     facts, line = {'the complaint': match[1], 'it was pickled by': pickler}, case.statement
     if not argument(line, 'export', 'pickle_module'): return Found(facts, look='Write it with `def`, in a cell.')
@@ -39,7 +39,7 @@ def a_lambda_in_an_export(case, match):
 
 @kind(**NO_PICKLE, inside=r'multiprocessing\.process\.start', link=PYTORCH + 'data.html')
 def a_lambda_in_a_worker_process(case, match):
-    "Spawned worker processes, as on Windows and macOS, get everything as a pickle, and a lambda cannot be pickled."
+    "Spawned worker processes, as on Windows, get everything as a pickle, and a lambda cannot be pickled."
     return in_loaders(case, {'the complaint': match[1]}, num_workers='0')
 
 # %% ../../../nbs/api/diagnose/kinds/57_saving.ipynb #cell-014
@@ -85,7 +85,7 @@ def version(
 @kind(error='AttributeError', says=r"Can't get attribute '(\w+)' on <module '?(__main__|__mp_main__)",
       inside='load_learner', link=ISSUES + '3709')
 def a_function_that_a_model_file_needs(case, match):
-    "The file names a function of the notebook that made it; here no such function exists."
+    "The file (of an older fastai, or of `pickle`) names a function of its notebook; here no such function exists."
     facts = {'the function': match[1], 'it was in': 'the notebook that made it', 'the file': Path(case.find('fname'))}
     return Found(facts, look=f'Define {match[1]} as it was where the model was exported, and then load it.')
 
