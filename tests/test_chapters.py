@@ -27,7 +27,7 @@ def data(digits) -> Path:
 
 
 @pytest.mark.notebook
-@pytest.mark.parametrize('path', map(marked, OTHERS), ids=ids)
+@pytest.mark.parametrize('path', [*map(marked, OTHERS)], ids=ids)
 def test_a_notebook_of_the_library(path, data, tmp_path):
     "The chapters run in test_colab.py; here the library, the figures, what renders, and the pages around the chapters."
     run_notebook(nbformat.read(path, 4), ids(path), tmp_path)
