@@ -132,7 +132,7 @@ NO_PHOTOGRAPHS = ('Backbone: digits_resnet18, which has seen digits and never a 
 @cache # asked once in a process: a firewall that doesn't answer costs its ten seconds only once
 def why_not_resnet18() -> str|None: # None if it can be had
     "Why ResNet-18 with its ImageNet weights cannot be had."
-    if not resnet18_file().exists() and is_offline(): return 'its weights are not on this disk'
+    if not resnet18_file().exists() and is_offline(): return 'its weights are not on this disk, and this run is offline'
     try: download_resnet18()
     except AssetError as e:
         if resnet18_file().exists(): raise
