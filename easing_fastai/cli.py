@@ -24,7 +24,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 from . import __version__
-from .base.files import expanded, home_relative, is_model, printable, whole_file, whole_folder
+from .base.files import expanded, home_relative, is_model, printable, refuse_to_replace, whole_file, whole_folder
 
 # %% ../nbs/api/91_cli.ipynb #cell-005
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -253,8 +253,9 @@ def lab(
         fail('You are root, and as root Jupyter does not start. In a container that only you use, say',
              'easing-fastai lab --allow-root; elsewhere start as another user. Nothing was copied.')
     with explained(f'The notebooks could not be copied to {where}', 'Choose another folder.'):
-        notebooks, there = lab_notebooks(outputs), folder.is_dir() and any(folder.iterdir())
-        if folder.exists() and (not folder.is_dir() or there and not is_untouched(folder, notebooks)):
+        if not (there := folder.is_dir() and any(folder.iterdir())): refuse_to_replace(folder)
+        notebooks = lab_notebooks(outputs)
+        if there and not is_untouched(folder, notebooks):
             fail(f'{where} is there already, and nothing of yours is overwritten.',
                  'Choose a new folder: easing-fastai lab FOLDER.',
                  f'To go on working in this one: jupyter lab "{folder}"')
