@@ -372,11 +372,13 @@ def left_out_of(
     from easing_fastai.images.one_file import look_at
     if not path.is_dir(): return []
     found, where = look_into(path), printable(path)
+    closed = [printable(name) for name in found.closed]
     images = [printable(name) for name in found.others if look_at(path/name).digest is not None]
-    return [f'Not looked at in {where}: {text}' for text, holds in (
-        (f'folders that may not be opened ({listed(list(map(printable, found.closed)), 3)}).', found.closed),
-        (f'{plural(len(images), "image")} not named like one ({listed(images, 3)}). Add an ending such as .jpg.', images)
-    ) if holds]
+    sentences = []
+    if closed: sentences.append(f'{plural(len(closed), "folder")} that may not be opened ({listed(closed, 3)}).')
+    if images: sentences.append(f'{plural(len(images), "image")} not named like one ({listed(images, 3)}). '
+                                'Add an ending such as .jpg.')
+    return [f'Left out in {where}: {sentence}' for sentence in sentences]
 
 # %% ../nbs/api/91_cli.ipynb #cell-018
 @app.command()
