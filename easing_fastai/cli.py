@@ -8,8 +8,8 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/cli.html.md"""
 __all__ = ['app', 'console', 'ELSEWHERE', 'Seed', 'BatchSize', 'LearningRate', 'HeldOut', 'Side', 'Flip', 'print_version',
            'options', 'say', 'complain', 'fail', 'explained', 'need', 'print_rows', 'bars', 'doctor', 'download',
            'chosen_chapters', 'show_runs', 'run_with_bars', 'run', 'lab', 'check_folder', 'train_on_folder',
-           'images_of', 'print_predictions', 'predict', 'write_new', 'serve_model', 'silence_workers', 'print_frame',
-           'bench', 'bench_photos', 'bench_tables', 'limit_reached', 'prepare', 'main']
+           'images_of', 'print_predictions', 'left_out_of', 'predict', 'write_new', 'serve_model', 'silence_workers',
+           'print_frame', 'bench', 'bench_photos', 'bench_tables', 'limit_reached', 'prepare', 'main']
 
 # %% ../nbs/api/91_cli.ipynb #cell-003
 import json, os, shutil, signal, subprocess, sys, tempfile, threading, time, warnings
@@ -24,7 +24,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 from . import __version__
-from .base.files import expanded, home_relative, is_model, printable, whole_file, whole_folder
+from .base.files import expanded, home_relative, is_model, printable, refuse_to_replace, whole_file, whole_folder
 
 # %% ../nbs/api/91_cli.ipynb #cell-005
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -253,8 +253,9 @@ def lab(
         fail('You are root, and as root Jupyter does not start. In a container that only you use, say',
              'easing-fastai lab --allow-root; elsewhere start as another user. Nothing was copied.')
     with explained(f'The notebooks could not be copied to {where}', 'Choose another folder.'):
-        notebooks, there = lab_notebooks(outputs), folder.is_dir() and any(folder.iterdir())
-        if folder.exists() and (not folder.is_dir() or there and not is_untouched(folder, notebooks)):
+        if not (there := folder.is_dir() and any(folder.iterdir())): refuse_to_replace(folder)
+        notebooks = lab_notebooks(outputs)
+        if there and not is_untouched(folder, notebooks):
             fail(f'{where} is there already, and nothing of yours is overwritten.',
                  'Choose a new folder: easing-fastai lab FOLDER.',
                  f'To go on working in this one: jupyter lab "{folder}"')
@@ -348,16 +349,36 @@ def print_predictions(
     best = {file: next(iter(probabilities.items())) for file, probabilities in found.items()}
     if form == 'json':
         return print(json.dumps([{'image': str(file), 'class': best[file][0], 'probabilities': probabilities}
-                                 for file, probabilities in found.items()], ensure_ascii=False, indent=1))
+                                 for file, probabilities in found.items()],
+                                ensure_ascii=sys.stdout.isatty(), indent=1)) # a terminal obeys what is in a name
     if form == 'csv':
-        rows = [[file, *best[file], *map(found[file].get, labels)] for file in found]
-        rows.insert(0, ['image', 'class', 'probability', *labels])
+        shown = printable if sys.stdout.isatty() else str # a terminal obeys what is in a name
+        rows = [[shown(file), shown(best[file][0]), best[file][1], *map(found[file].get, labels)] for file in found]
+        rows.insert(0, ['image', 'class', 'probability', *map(shown, labels)])
         return csv.writer(sys.stdout, lineterminator='\n').writerows(rows)
     shares = {file: [f'{printable(label)} {share:.1%}' for label, share in found[file].items()] for file in found}
     rows = [(printable(file), printable(best[file][0]), listed(shares[file])) for file in found]
     if any(2*len(name) > console.width for name, *_ in rows): # a table would break it
         for name, _, probabilities in rows: say(f'{name}: {probabilities}')
     elif rows: print_rows(('image', 'class', 'probabilities'), rows)
+
+# %% ../nbs/api/91_cli.ipynb #cell-c19c
+def left_out_of(
+    path: Path # a file, or a folder
+) -> list[str]: # sentences
+    "What of a folder gets no prediction: folders that may not be opened, and images that are not named like images."
+    from easing_fastai.base.show import listed, plural
+    from easing_fastai.images.contents import look_into
+    from easing_fastai.images.one_file import look_at
+    if not path.is_dir(): return []
+    found, where = look_into(path), printable(path)
+    closed = [printable(name) for name in found.closed]
+    images = [printable(name) for name in found.others if look_at(path/name).digest is not None]
+    sentences = []
+    if closed: sentences.append(f'{plural(len(closed), "folder")} that may not be opened ({listed(closed, 3)}).')
+    if images: sentences.append(f'{plural(len(images), "image")} not named like one ({listed(images, 3)}). '
+                                'Add an ending such as .jpg.')
+    return [f'Left out in {where}: {sentence}' for sentence in sentences]
 
 # %% ../nbs/api/91_cli.ipynb #cell-018
 @app.command()
@@ -375,6 +396,7 @@ def predict(
         loaded = load_model(model)
         for given in image:
             files = images_of(given)
+            refused += left_out_of(given)
             if not files: refused.append(f'There are no images in {printable(given)}.')
             for file in files:
                 try: found[file] = loaded.predict(file)
@@ -460,7 +482,9 @@ def bench(
     if photos: return bench_photos(repeats)
     os.environ['MPLBACKEND'] = 'agg' # as for `train`
     out = expanded(out)
-    if os.path.isdir(out): fail(f'{out} is a folder.', ELSEWHERE)
+    def refuse():
+        if os.path.lexists(out): fail(f'{out} is there already, and nothing of yours is overwritten.', ELSEWHERE)
+    refuse()
     if out.suffix.lower() != '.png':
         fail(f'The bar chart is a PNG, so name it so: --out {out.with_suffix(".png")}', code=2)
     failure = f'The bar chart could not be written to {out}'
@@ -472,6 +496,7 @@ def bench(
                  'What may be wrong with this machine or its data: easing-fastai doctor')
         from easing_fastai.figures.where_the_time_goes import plot_summary
         plot_summary(table, title).savefig(unfinished, dpi=150, format='png')
+        refuse() # minutes have passed
     say(f'Bar chart: {out}')
 
 # %% ../nbs/api/91_cli.ipynb #cell-c25

@@ -157,6 +157,14 @@ POSTSCRIPT = (b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 32 32\n%%EndComments
               b'(it_ran) (w) file closefile\nshowpage\n')
 
 
+# turned by a quarter, and a tag of a type that Pillow reads and cannot write
+ODD_NOTE = (b'Exif\0\0MM\0*\0\0\0\x08\0\x02' + bytes.fromhex('0112 0003 00000001 00060000' '02bc 000c 00000003 00000028') + bytes(60))
+
+
+def turned(folder: Path):
+    Image.new('RGB', (40, 30), 'red').save(folder / 'turned.jpg', exif=ODD_NOTE)
+
+
 def model_json(text: str) -> Callable:
     "A folder of another program, where the model shall be."
     def prepare(folder: Path):
@@ -282,6 +290,29 @@ DEAD = f'http://127.0.0.1:{free_port()}'
 ONLINE = {'EASING_FASTAI_OFFLINE': '0', 'http_proxy': DEAD, 'https_proxy': DEAD}
 PROVE = 'from easing_fastai.plain.prove import prove_equal\ntry: prove_equal({0}, {0})\nexcept (TypeError, AssertionError) as e: print("refused", e)'
 WEIGHTS = {'words': ('Nothing in it was run', 'Remove that file'), 'absent': 'it_ran'}
+NEGATIVE = """
+import json
+from hashlib import sha256
+import safetensors.torch
+file = folder/'model.safetensors'
+weights = safetensors.torch.load_file(file)
+weights = {name: -t.abs() - 1 if name.endswith('running_var') else t for name, t in weights.items()}
+card = json.loads((folder/'model.json').read_text())
+file.write_bytes(data := safetensors.torch.save(weights, metadata={'labels': json.dumps(card['labels'])}))
+(folder/'model.json').write_text(json.dumps({**card, 'weights_sha256': sha256(data).hexdigest()}))
+"""
+OFFLINE = """
+import socket, sys
+asked = []
+def connect(self, address):
+    asked.append(address)
+    raise OSError(111, 'refused')
+socket.socket.connect = connect
+sys.argv = ['easing-fastai', 'download']
+from easing_fastai.cli import main
+try: main()
+except SystemExit as e: print(f'exit {e.code}, asked {asked}')
+"""
 TRAIN = ('train', '.', '--epochs', '1', '--out', 'm', '--arch', 'digits_resnet18', '--size', '28')
 NO_LABELS = ('no labels',)
 LAB = """
@@ -309,6 +340,9 @@ CASES = [
       for name in ('x.jpg', 'x.png', 'x.tif', 'x.gif')),
     Case('PostScript: predict', model(lambda folder: (ghostscript(folder.parent), (folder.parent / 'x.jpg').write_bytes(POSTSCRIPT))),
          ('predict', 'model', 'x.jpg'), words=('x.jpg is not an image',), absent='it_ran', env=WITH_GS),
+    Case('PostScript that holds PhotoCD: predict', model(lambda folder: (ghostscript(folder.parent),
+          (folder.parent / 'x.jpg').write_bytes((POSTSCRIPT + b'%\n' * 1024)[:2047] + b'\nPCD_' + b'\n%' * 300000))),
+         ('predict', 'model', 'x.jpg'), words=('x.jpg',), absent='it_ran', env=WITH_GS),
     # cold: in a forked Python all of these have been imported before
     *(Case(f'an own {name}', own(name), ('check', '.'), 0, never=('was imported',), cold=True) for name in ('random.py', 'typing.py', 'rich.py',
           'torch.py', 'fastai.py')),
@@ -364,6 +398,26 @@ for _ in range(2): print(subprocess.run([sys.executable, '-m', 'easing_fastai', 
                           ('size', True),
                           ('size', 0), ('std', [0, 1, 1]), ('mean', [1, 2]), ('format', True), ('format', 2), ('made_by', 'me'),
                           ('arch', 7), ('resize', 'pad'))),
+    *(Case(f'a card with {name} {value!r:.20}', field(**{name: value}), ('predict', 'model', 'one.png'), words=words)
+      for name, value, words in (('arch', 'vit_b_16', ('the network vit_b_16',)), ('mean', [10**60] * 3, ('model.json', 'mean is')),
+                                 ('std', [1e-44] * 3, ('gives no probabilities', 'model.json')))),
+    *(Case(f'weights that give no probabilities {form}', model(lambda folder: exec(NEGATIVE, {'folder': folder})),
+          ('predict', 'model', 'one.png', *form), words=('gives no probabilities',), never=('nan', 'NaN')) for form in ((), ('--json',))),
+    Case('a note of an odd type: predict', model(lambda folder: turned(images(folder.parent / 'p', ['x.png']))), ('predict', 'model', 'p'), 0,
+          words=('turned.jpg', 'x.png')),
+    Case('a note of an odd type: train', lambda folder: turned(classes(folder) / 'a'), TRAIN, 0, words=('✓',)),
+    Case('predict leaves out', model(lambda folder: [images(folder.parent / 'p' / 'closed', ['1.png']).chmod(0),
+          *((images(folder.parent / 'p', [f'{name}.png']) / f'{name}.png').rename(folder.parent / 'p' / name) for name in ('two', '3.jpg_large')),
+          images(folder.parent / 'p', ['4.png']), (folder.parent / 'p' / 'notes.txt').write_text('mine')]), ('predict', 'model', 'p'),
+         words=('4.png', 'may not be opened (closed)', '2 images not named like one (3.jpg_large, two)'), never=('notes',)),
+    Case('offline means offline: download', nothing, OFFLINE, 0, words=('EASING_FASTAI_OFFLINE', 'exit 1, asked []'),
+         env={'http_proxy': DEAD, 'https_proxy': DEAD}),
+    *(Case(f'a link to an empty folder: {args[0]}', model(lambda folder: ((folder.parent / 'disk').mkdir(),
+          (folder.parent / 'link').symlink_to('disk'))), args, words=('link is no folder',)) for args in (
+              ('lab', 'link', '--no-browser', '--allow-root'), ('serve', 'model', '--export', 'link'))),
+    Case('lab in the empty working folder', nothing, ('lab', '.', '--no-browser', '--allow-root'), words=('is the working folder',)),
+    Case('a pipe among the examples', model(lambda folder: (folder.parent / 'p').mkdir() or os.mkfifo(folder.parent / 'p' / 'x.png')),
+         ('serve', 'model', '--export', 'page', '--examples', 'p'), words=('There are no images in',), limit=60),
     Case('labels that were swapped', field(labels=['b', 'a']), ('predict', 'model', 'one.png'),
           words=('written with the labels', 'in this order'), quick=False),
     *(Case(f'prove_equal of {x}', nothing, PROVE.format(x), 0, words=('refused',)) for x in ('None', '[None]', '[]', '{}', 'object()',
@@ -598,22 +652,24 @@ import os; print(first.returncode, second.stdout[-99:], sorted(n for n in os.lis
           (*TRAIN, '--bs', '256'), 0, words=('2,000 classes',), never=('class_1234',), quick=False),
 ]
 UPLOADS = """
-import io, zlib, json, sys
+import io, os, zlib, json, sys
 from dataclasses import asdict
 from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFile
 from easing_fastai.serve.app import answer, as_batch
 from easing_fastai.train.model import load_model, ModelError
-from fault_cases import png, rows_of, POSTSCRIPT, BROKEN_PNGS
+from fault_cases import png, rows_of, ODD_NOTE, POSTSCRIPT, BROKEN_PNGS
 model = load_model('model')
+os.mkdir('uploads'); os.chdir('uploads'); os.environ['GRADIO_TEMP_DIR'] = os.getcwd()
 noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8))
 exif = Image.Exif(); exif[0x0112] = 6
 def save(name, image=noise, **how): image.save(name, **how)
 """
 UPLOAD_KINDS = { # name of the file -> how it is made, what is said (None: a prediction, and the one of `predict`)
     'text.jpg': ("Path(name).write_text('Dear')", 'not an image'), 'empty.jpg': ('Path(name).touch()', 'not an image'),
-          'folder.jpg': ('Path(name).mkdir()', 'damaged'), 'gone.jpg': ('None', 'damaged'),
+          'folder.jpg': ('Path(name).mkdir()', 'was not uploaded'), 'gone.jpg': ('None', 'was not uploaded'),
+                'pipe.jpg': ('os.mkfifo(name)', 'was not uploaded'), '../model.jpg': ('save(name)', 'was not uploaded'),
     'script.jpg': ('Path(name).write_bytes(POSTSCRIPT)', 'not an image'), 'page.svg': ("Path(name).write_text('<svg/>')", 'not an image'),
           'x.pdf': ("save(name, format='PDF')", 'not an image'),
     '40.jpg': ('save(name, noise.resize((7300, 5500)))', None), '51.png': ("save(name, Image.new('1', (10000, 5100)))", 'megapixels'),
@@ -633,7 +689,8 @@ UPLOAD_KINDS = { # name of the file -> how it is made, what is said (None: a pre
                       'bits.png': ("save(name, noise.convert('1'))", None), 'lab.tif': ("save(name, noise.convert('LAB'))", None),
                             'ycc.tif': ("save(name, noise.convert('YCbCr'))", 'damaged'),
     'rotated.jpg': ('save(name, exif=exif)', None), 'rotated.png': ('save(name, exif=exif)', None),
-          'rotated.webp': ('save(name, exif=exif)', None), 'bad exif.jpg': ("save(name, exif=b'Exif\\0\\0' + bytes(range(99)))", 'damaged'),
+          'rotated.webp': ('save(name, exif=exif)', None), 'bad exif.jpg': ("save(name, exif=b'Exif\\0\\0' + bytes(range(99)))", None),
+                'note of an odd type.jpg': ('save(name, exif=ODD_NOTE)', None),
                 'odd exif.jpg': ('exif.__setitem__(0x0112, 99) or save(name, exif=exif)', None),
                       'pixel.png': ('save(name, noise.crop((0, 0, 1, 1)))', None),
                             'line.png': ('save(name, noise.resize((5000, 1)))', None),

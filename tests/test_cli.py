@@ -343,6 +343,9 @@ def test_bench_where_nothing_can_be_written(tmp_path):
         code, output = command('bench', '--out', out)
         assert code == expected and '--out' in output, output
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / 'photo.png').write_bytes(b'mine')
+    code, output = command('bench', '--out', tmp_path / 'photo.png')
+    assert code == 1 and 'overwritten' in output and (tmp_path / 'photo.png').read_bytes() == b'mine'
 
 
 def test_bench_with_an_image_that_cannot_be_read(tmp_path, digits, monkeypatch):

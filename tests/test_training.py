@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import platform
 import re
 import shutil
 import signal
@@ -22,7 +23,7 @@ from PIL import ExifTags, Image
 from typer.testing import CliRunner
 
 from easing_fastai.base.files import FolderError, whole_folder
-from easing_fastai.cli import app
+from easing_fastai.cli import app, print_predictions
 from easing_fastai.images.check import check_images
 from easing_fastai.train import fit, train as training
 from easing_fastai.train.fit import usable_images
@@ -141,7 +142,7 @@ def test_an_image_is_prepared_as_the_held_out_ones_were(photos, tmp_path, photog
         assert torch.allclose((image2tensor(image).float() / 255 - model.mean) / model.std, torch.Tensor(x), atol=1e-5), file
 
 
-def test_predict_a_folder(trained, photos, tmp_path):
+def test_predict_a_folder(trained, photos, tmp_path, monkeypatch, capsys):
     (tmp_path / 'my').mkdir()
     for i in range(2):
         shutil.copy(photos / 'sky' / f'0{i}.jpg', tmp_path / 'my' / f'{i}-{"long" * 40}.jpg')
@@ -154,6 +155,13 @@ def test_predict_a_folder(trained, photos, tmp_path):
     found = json.loads(runner.invoke(app, ['predict', out, str(tmp_path / 'my'), '--json']).output)
     assert [one['image'] for one in found] == names and all(abs(sum(one['probabilities'].values()) - 1) < 1e-5 for one in found)
     assert command('predict', out, photos, '--csv', '--json')[0] == 2
+    bad = tmp_path / 'red\x1b[31m\x9b.jpg'
+    for terminal in (True, False):
+        monkeypatch.setattr('sys.stdout.isatty', lambda terminal=terminal: terminal)
+        print_predictions({bad: {'a\x9b': 1.0}}, ['a\x9b'], 'csv')
+        print_predictions({bad: {'a\x9b': 1.0}}, ['a\x9b'], 'json')
+        printed = capsys.readouterr().out
+        assert ('\x9b' in printed) != terminal and ('\x1b' in printed) != terminal, 'a file keeps what a terminal would obey'
 
 
 def test_photographs_and_a_network_for_them(tmp_path):
@@ -436,6 +444,39 @@ def test_a_folder_with_two_dots_in_its_path(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ['made']
 
 
+def test_two_dots_behind_a_link(tmp_path):
+    (tmp_path / 'elsewhere' / 'below').mkdir(parents=True)
+    (tmp_path / 'link').symlink_to(tmp_path / 'elsewhere' / 'below')
+    (tmp_path / 'made').mkdir()
+    (tmp_path / 'made' / 'thesis.txt').touch()
+    with whole_folder(tmp_path / 'link' / '..' / 'made', replace=True) as work:
+        work.mkdir()
+    assert (tmp_path / 'made' / 'thesis.txt').exists() and (tmp_path / 'elsewhere' / 'made').is_dir()
+
+
+@pytest.mark.parametrize('there', ['a link', 'the working folder'])
+def test_what_stays_even_if_it_is_empty(there, tmp_path, monkeypatch):
+    folder = tmp_path / 'new'
+    (tmp_path / 'disk').mkdir()
+    folder.symlink_to(tmp_path / 'disk') if there == 'a link' else folder.mkdir()
+    inode = folder.lstat().st_ino
+    if there != 'a link':
+        monkeypatch.chdir(folder)
+    with pytest.raises(FolderError, match='is no folder' if there == 'a link' else there), whole_folder(folder, replace=True) as work:
+        work.mkdir()
+    assert folder.lstat().st_ino == inode and sorted(file.name for file in tmp_path.iterdir()) == ['disk', 'new']
+
+
+def test_what_a_killed_process_could_not_remove_goes_with_the_next(tmp_path, monkeypatch):
+    monkeypatch.setattr('easing_fastai.base.files.is_over', lambda pid: pid == '7')
+    left = tmp_path / f'.model-{platform.node()}-7-x.previous'
+    left.mkdir()
+    for stays in (True, False):  # as long as nothing has taken its place
+        with whole_folder(tmp_path / 'model', replace=True) as work:
+            work.mkdir()
+        assert left.exists() == stays
+
+
 def test_a_folder_named_like_a_file_of_a_model_is_kept(trained, tmp_path):
     out = tmp_path / 'model'
     shutil.copytree(trained[0], out)
@@ -551,7 +592,7 @@ def test_a_stop_of_the_computer_between_the_renames(previous, photos, monkeypatc
     with pytest.raises(PowerCut): training.train(photos, out, seed=7, **QUICK)
     monkeypatch.undo()
     aside, = out.parent.iterdir()
-    assert state(aside) == before
+    assert state(aside) == before and aside.name.startswith('.')  # no class of the folder it lies in
     with pytest.raises(ModelError, match=re.escape(aside.name)): load_model(out)
     aside.rename(out)
     assert load_model(out)
@@ -591,9 +632,9 @@ def test_a_card_that_was_only_formatted_and_one_of_before(previous):
     with pytest.raises(FolderError, match='index.html is not as'): refuse_to_overwrite(out)
     (out / 'model.json').write_text(json.dumps({**card, 'written': 'everything'}))
     with pytest.raises(FolderError, match='is not as'): refuse_to_overwrite(out)
-    del card['written']  # nobody can tell
+    del card['written']  # as in the card that `serve --export` writes: nobody can tell
     (out / 'model.json').write_text(json.dumps(card))
-    refuse_to_overwrite(out)
+    with pytest.raises(FolderError, match='is not as'): refuse_to_overwrite(out)
 
 
 # ---- the commands ----

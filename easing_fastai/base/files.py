@@ -6,8 +6,8 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/base/files.html.md"""
 
 # %% auto #0
 __all__ = ['MADE_BY', 'FolderError', 'expanded', 'home_relative', 'printable', 'existing_folder', 'is_model', 'is_over',
-           'remove_leftovers', 'whole_file', 'signals_wait', 'workshop_for', 'try_to_make', 'whole_folder',
-           'PackageError', 'noted_hashes', 'packaged', 'rows_of']
+           'remove_leftovers', 'whole_file', 'signals_wait', 'workshop_for', 'try_to_make', 'refuse_to_replace',
+           'refuse_existing_file', 'whole_folder', 'PackageError', 'noted_hashes', 'packaged', 'rows_of']
 
 # %% ../../nbs/api/base/01_files.ipynb #cell-002
 import base64, csv, hashlib, json, os, platform, shutil, signal, tempfile, threading
@@ -25,10 +25,13 @@ class FolderError(ValueError):
 def expanded(
     path: str|Path # perhaps with `~` or `~name` for a home folder
 ) -> Path:
-    "The path without a tilde; raises `FolderError` if there is no such home folder."
-    try: return Path(path).expanduser()
+    "The path without a tilde and without `..`; raises `FolderError` if there is no such home folder."
+    try: path = Path(path).expanduser()
     except RuntimeError as e:
         raise FolderError(f'{printable(path)}: there is no such home folder. Write the whole path.') from e
+    if '..' not in path.parts: return path
+    folder, name = (path, '') if path.name == '..' else (path.parent, path.name) # a link at the end stays one
+    return Path(os.path.realpath(folder))/name
 
 def home_relative(
     path: str|Path
@@ -93,6 +96,7 @@ def remove_leftovers(
     "Removes what killed processes of this computer left beside a file or a folder they were making."
     before_pid, after_name = f'.{platform.node()}-', f'.{path.name}-{platform.node()}-'
     for left in path.parent.glob(f'{escape(after_name)}*-*'):
+        if left.name.endswith('.previous') and not path.exists(): continue # nothing has taken its place
         if not left.is_symlink() and is_over(left.name.split('-')[-2]): shutil.rmtree(left, ignore_errors=True)
     for left in path.parent.glob(f'{escape(before_pid)}*-{escape(path.name)}'):
         pid = left.name.removeprefix(before_pid).removesuffix(f'-{path.name}')
@@ -145,6 +149,31 @@ def try_to_make(
         for parent in made:
             with suppress(OSError, ValueError): parent.rmdir()
 
+# %% ../../nbs/api/base/01_files.ipynb #cell-b32
+def refuse_to_replace(
+    folder: Path # to be made; may be there
+):
+    "Raises `FolderError` for what must stay even if it is empty: a link, the working folder, where a disk is mounted."
+    where = printable(home_relative(folder))
+    advice = 'Nothing of yours is overwritten. Name a new folder.'
+    try:
+        if folder.is_symlink() or folder.exists() and not folder.is_dir():
+            raise FolderError(f'{where} is no folder. {advice}')
+        if folder.exists() and folder.samefile(Path.cwd()):
+            raise FolderError(f'{where} is the working folder. Name a new one in it, such as {where}/new.')
+        if os.path.ismount(folder): raise FolderError(f'{where} is where a disk is mounted. {advice}')
+    except OSError as e: raise FolderError(f'{where} cannot be looked at: {e.strerror}. Name another folder.') from e
+
+def refuse_existing_file(
+    file: Path # to be written
+):
+    "Raises `FolderError` if something is there, or no folder for it."
+    where = printable(home_relative(file))
+    if file.exists() or file.is_symlink():
+        raise FolderError(f'{where} is there already, and nothing of yours is overwritten. Name a new file.')
+    if not file.parent.is_dir():
+        raise FolderError(f'There is no folder for {where}. Make it first, or name another file.')
+
 # %% ../../nbs/api/base/01_files.ipynb #cell-b28
 @contextmanager
 def whole_folder(
@@ -152,15 +181,16 @@ def whole_folder(
     replace: bool = False # a folder that is there already? If not, that one stays
 ):
     "Gives the path of a folder to make; it becomes `folder` when the block ends well, else it disappears."
-    folder = Path(os.path.abspath(folder)) # without `..`, so that it has a name
+    folder = expanded(folder.absolute()) # it has a name
+    if replace: refuse_to_replace(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder)
     workshop = workshop_for(folder)
-    previous = folder.with_name(f'{folder.name}.previous-{workshop.name.rpartition("-")[2]}')
-    work = workshop/folder.name
+    work, previous = workshop/folder.name, workshop.with_name(f'{workshop.name}.previous')
     try:
         yield work
         with signals_wait():
+            if replace: refuse_to_replace(folder) # time has passed
             if replaces := replace and folder.exists(): folder.rename(previous)
             try: work.rename(folder)
             except OSError:

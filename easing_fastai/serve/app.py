@@ -6,13 +6,14 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/serve/app.html.md"""
 
 # %% auto #0
 __all__ = ['MEGABYTES', 'MEGAPIXELS', 'FORMATS', 'THRESHOLD', 'CSS', 'upload_formats', 'UploadError', 'check_upload', 'as_batch',
-           'verdict', 'about', 'answer', 'page_for', 'launched', 'onnx_session', 'OnnxModel']
+           'verdict', 'about', 'uploaded', 'answer', 'page_for', 'launched', 'onnx_session', 'OnnxModel']
 
 # %% ../../nbs/api/serve/75_app.ipynb #cell-003
 import html
 import json
 import math
 import os
+import tempfile
 import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -20,7 +21,8 @@ from pathlib import Path
 
 # %% ../../nbs/api/serve/75_app.ipynb #cell-004
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from ..base.formats import upright
+from PIL import Image, UnidentifiedImageError
 
 # %% ../../nbs/api/serve/75_app.ipynb #cell-006
 MEGABYTES, MEGAPIXELS = 30, 50
@@ -63,7 +65,7 @@ def as_batch(
     card: dict      # of `model.json`
 ) -> np.ndarray: # float32, 1×3×size×size
     "An image prepared as the validation images were."
-    with Image.open(file, formats=FORMATS) as opened: image = ImageOps.exif_transpose(opened.convert('RGB'))
+    with Image.open(file, formats=FORMATS) as opened: image = upright(opened.convert('RGB'))
     side = card['size']
     extra = math.ceil(0.14*side/8)*8 if card['resize'] == 'middle' else 0 # as fastai's RandomResizedCrop
     edge = extra//2
@@ -103,6 +105,16 @@ def about(
             'probability.</p>')
 
 # %% ../../nbs/api/serve/75_app.ipynb #cell-024
+def uploaded(
+    path: object # as a program has sent it, which may be anybody's
+) -> str: # the same file, its links followed
+    "The path of an upload; raises `UploadError`, always with the same sentence, for what is no file among the uploads."
+    folder = os.environ.get('GRADIO_TEMP_DIR') or os.path.join(tempfile.gettempdir(), 'gradio') # as Gradio has it
+    try: file, folder = os.path.realpath(path), os.path.realpath(folder)
+    except (TypeError, ValueError, OSError): file = ''
+    if file.startswith(os.path.join(folder, '')) and os.path.isfile(file): return file # a pipe would be waited for
+    raise UploadError('This file was not uploaded, or is not here any more. Choose it once more.')
+
 def answer(
     upload: dict|None, # with the path and the name of a file; None when the visitor took the image away
     predict: Callable, # path of an image -> label -> probability, the most probable first
@@ -110,13 +122,15 @@ def answer(
 ) -> tuple[str, dict|None]: # HTML, label -> probability
     "What the page shows for an upload."
     if not upload or not upload.get('path'): return '', None
-    name = upload.get('orig_name') or 'This file'
+    name = str(upload.get('orig_name') or 'This file')
     name = name if len(name) < 60 else f'{name[:50]}…'
     try:
-        check_upload(upload['path'], name)
-        try: probabilities = predict(upload['path'])
+        file = uploaded(upload['path'])
+        check_upload(file, name)
+        try: probabilities = predict(file)
         except Exception as e: # it begins like an image, and then decoders fail in many ways
             raise UploadError(f'{name} is damaged or cut off, or is not what its name says.') from e
+        if not all(map(math.isfinite, probabilities.values())): raise UploadError('This model gives no probabilities.')
     except UploadError as e: return f'<p class="verdict">{html.escape(str(e))}</p>', None
     return f'<p class="verdict">{html.escape(verdict(probabilities, threshold))}</p>', probabilities
 

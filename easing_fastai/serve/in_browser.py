@@ -6,7 +6,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/serve/in_browser.html.md
 
 # %% auto #0
 __all__ = ['VERSION', 'RUNTIME', 'ADDRESS', 'PACKAGE', 'is_expected', 'from_mirror', 'from_npm', 'downloaded_part', 'web_runtime',
-           'parts_for_browser', 'refuse_existing_file', 'write_html']
+           'parts_for_browser', 'write_html']
 
 # %% ../../nbs/api/serve/79_in_browser.ipynb #cell-002
 import base64, gzip, hashlib, tarfile, tempfile, zlib
@@ -18,7 +18,7 @@ from pathlib import Path
 from torch.hub import download_url_to_file
 from ..assets.datasets import data_folder
 from ..assets.network import AssetError, downloading, refuse_offline
-from ..base.files import FolderError, expanded, home_relative, printable, whole_file
+from ..base.files import expanded, home_relative, printable, refuse_existing_file, whole_file
 from ..base.show import page_of
 from .app import THRESHOLD, about
 from .onnx_file import checked_onnx
@@ -104,16 +104,6 @@ def parts_for_browser(
             'wasm.gz': gzip.compress(wasm.read_bytes(), mtime=0), 'network.onnx': checked_onnx(model)}
 
 # %% ../../nbs/api/serve/79_in_browser.ipynb #cell-009
-def refuse_existing_file(
-    file: Path # to be written
-):
-    "Raises `FolderError` if something is there, or no folder for it."
-    where = printable(home_relative(file))
-    if file.exists() or file.is_symlink():
-        raise FolderError(f'{where} is there already, and nothing of yours is overwritten. Name a new file.')
-    if not file.parent.is_dir():
-        raise FolderError(f'There is no folder for {where}. Make it first, or name another file.')
-
 def write_html(
     file: str|Path,                # to be written; nothing may be there
     model: TrainedModel,           # of `load_model`

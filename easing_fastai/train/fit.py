@@ -36,13 +36,13 @@ from fastai.vision.data import ImageDataLoaders
 from fastai.vision.learner import (create_timm_model, create_vision_model, default_split, model_meta,
                                    vision_learner)
 from fasttransform.transform import Transform
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import nn
 from ..assets.backbone import GET_LITE0, NO_PHOTOGRAPHS, are_photographs, choose_backbone
 from ..assets.backbone import digits_resnet18, efficientnet_lite0, ready_weights
 from ..assets.network import AssetError, downloading
 from ..base.files import FolderError, home_relative, printable
-from ..base.formats import image_formats
+from ..base.formats import image_formats, upright
 from ..base.show import listed, plural, shorten
 from ..images.check import ImageCheck
 from .processes import together
@@ -161,7 +161,7 @@ class KnownImage(PILImage):
 
 class Upright(Transform):
     "Turns a photograph as its EXIF note says: as the camera was held."
-    def encodes(self, x: PILImage): return type(x)(ImageOps.exif_transpose(x))
+    def encodes(self, x: PILImage): return type(x)(upright(x))
 
 # %% ../../nbs/api/train/71_fit.ipynb #cell-008
 LEAST_PART = 0.35 # of the area of a photograph is shown in training

@@ -20,12 +20,12 @@ import torch
 from fastai.learner import Learner
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from PIL import Image, ImageOps
+from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from ..base.files import printable
-from ..base.formats import image_formats
+from ..base.formats import image_formats, upright
 from ..base.show import page_of, plural
 from ..images.check import ImageCheck
 from .fit import learner_for
@@ -83,7 +83,7 @@ def plot_results(
     for ax, row in zip(axes, ranked.itertuples()):
         with Image.open(folder/row.file, formats=image_formats()) as image:
             image.draft('RGB', (300, 300)) # a JPEG is decoded small
-            image = ImageOps.exif_transpose(image).convert('RGB')
+            image = upright(image.convert('RGB'))
         image.thumbnail((300, 300))
         ax.imshow(image)
         label, prediction = (printable(name)[:22] for name in (row.label, row.prediction))
