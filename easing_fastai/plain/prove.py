@@ -49,6 +49,8 @@ class Proof:
 
     __repr__ = __str__
 
+    def __radd__(self, other: int) -> Proof: return self if other == 0 else NotImplemented # `sum` begins with 0
+
     def __add__(self, other: Proof) -> Proof:
         def add(ours, theirs): return {noun: ours.get(noun, 0) + theirs.get(noun, 0) for noun in {**ours, **theirs}}
         return Proof(add(self.counts, other.counts), add(self.numbers, other.numbers),
