@@ -302,7 +302,7 @@ class Kept:
 
     def compare(self):
         "Notes whether what the items were made of is still as it was."
-        self.as_it_was = self.as_it_was and all(still_holds(*each) for each in self.held)
+        self.as_it_was = all(still_holds(*each) for each in self.held)
 
 def sources_of(
     dl: TfmdDL
