@@ -84,7 +84,8 @@ def anatomy(
     blocks = blocks_of(model, group_of)
     inputs, out, wrong = ([], {}, no_copy) if no_copy else output_sizes(learn, model, blocks)
     layers = [layer_of(block, group_of, rates, out.get(block.name)) for block in blocks]
-    lazy = 'Lazy layers have the sizes that this input gives them in a copy.'*any(map(is_lazy, learn.model.parameters()))
+    is_any_lazy = any(map(is_lazy, learn.model.parameters()))
+    lazy = 'Lazy layers have the sizes that this input gives them in a copy.' if is_any_lazy else ''
     notes = [f'Learning rates: {rates_are}.', lazy, wrong]
     arch = learn.__dict__.get('arch', type(getattr(learn.model, '_orig_mod', learn.model))) # as `vision_learner` notes it
     return Anatomy(f'Anatomy of {getattr(arch, "__name__", arch)}', layers, inputs, [note for note in notes if note])

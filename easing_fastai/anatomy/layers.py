@@ -89,7 +89,8 @@ def model_to_run(
             if '_orig_mod' in module._modules: memo[id(module)] = deepcopy(module._orig_mod, memo)
         copied = deepcopy(model, memo)
         for hooks in [vars(module)[name] for module in modules for name in HOOKS if name in vars(module)]:
-            needed = {key: hook for key, hook in hooks.items() if (getattr(hook, '__module__', 0) or '').startswith('torch.')
+            needed = {key: hook for key, hook in hooks.items()
+                      if (getattr(hook, '__module__', 0) or '').startswith('torch.')
                       or id(getattr(hook, '__self__', None)) in memo} # bound to a part of the model, as in `DynamicUnet`
             memo[id(hooks)].update(deepcopy(needed, memo))
     if {*map(id, modules)} & {*map(id, copied.modules())}: raise TypeError('a layer of it gives itself for a copy')

@@ -114,8 +114,8 @@ def not_traced(self: Unpacked) -> list[str]: # sentences
     if started: notes.append(f'{" and ".join(started)} started. What ran there is not in the tree (DataLoaders with '
                              'num_workers=0 start none).')
     if self.tracer.events.replaced: notes.append(
-        'Another profiler (cProfile, torch.profiler with_stack=True) took the place of unpack: Python 3.11 has room for '
-        'one. What came after that is not in the tree. Python 3.12 has room for both.')
+        'Another profiler (cProfile, torch.profiler with_stack=True) took the place of unpack: Python 3.11 has room '
+        'for one. What came after that is not in the tree. Python 3.12 has room for both.')
     if not self.root.children: notes.append(
         'The tree is empty: no function of fastai or of your own was called. Code written in C is not traced, and what '
         'PyTorch does inside itself only `with unpack(plumbing=True)`.')
