@@ -87,5 +87,5 @@ def anatomy(
     is_any_lazy = any(map(is_lazy, learn.model.parameters()))
     lazy = 'Lazy layers have the sizes that this input gives them in a copy.' if is_any_lazy else ''
     notes = [f'Learning rates: {rates_are}.', lazy, wrong]
-    arch = learn.__dict__.get('arch', type(getattr(learn.model, '_orig_mod', learn.model))) # as `vision_learner` notes it
+    arch = learn.__dict__.get('arch', type(getattr(learn.model, '_orig_mod', learn.model))) # by `vision_learner`
     return Anatomy(f'Anatomy of {getattr(arch, "__name__", arch)}', layers, inputs, [note for note in notes if note])

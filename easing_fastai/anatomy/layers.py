@@ -91,7 +91,7 @@ def model_to_run(
         for hooks in [vars(module)[name] for module in modules for name in HOOKS if name in vars(module)]:
             needed = {key: hook for key, hook in hooks.items()
                       if (getattr(hook, '__module__', 0) or '').startswith('torch.')
-                      or id(getattr(hook, '__self__', None)) in memo} # bound to a part of the model, as in `DynamicUnet`
+                      or id(getattr(hook, '__self__', None)) in memo} # bound to a part of it, as in `DynamicUnet`
             memo[id(hooks)].update(deepcopy(needed, memo))
     if {*map(id, modules)} & {*map(id, copied.modules())}: raise TypeError('a layer of it gives itself for a copy')
     return copied

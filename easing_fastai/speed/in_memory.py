@@ -336,7 +336,8 @@ class InMemoryDL(TfmdDL):
     def is_kept(self) -> bool:
         "Whether what was kept is what this loader would read now, and what is left to do can be done here."
         kept, now = self.kept, origin(self)
-        return (kept.as_it_was and len(now) == len(kept.origin) and all(a is b for a, b in zip(now, kept.origin)) and self.n <= kept.n
+        return (kept.as_it_was and len(now) == len(kept.origin)
+                and all(a is b for a, b in zip(now, kept.origin)) and self.n <= kept.n
                 and not UNSEEN & vars(self).keys()
                 and not (kept.left and 'get_idxs' in vars(self)) # as `get_preds` sets it
                 and not (kept.foreign and self.fake_l.num_workers))
