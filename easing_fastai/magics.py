@@ -9,7 +9,7 @@ __all__ = ['MAGICS', 'PALE', 'FAINT', 'compiled', 'magic_unpack', 'evaluated', '
            'give_hints', 'magic_diagnose', 'complete', 'add_completion', 'readable_training_table', 'add_magics']
 
 # %% ../nbs/api/92_magics.ipynb #cell-003
-import ast, sys
+import ast, inspect, sys
 from types import SimpleNamespace
 
 # %% ../nbs/api/92_magics.ipynb #cell-004
@@ -36,7 +36,12 @@ def compiled(
     name = shell.compile.cache(text, numbers.get(running_cell(), shell.execution_count), raw_code=cell)
     tree = ast.parse(text, name)
     last = [ast.Expression(tree.body.pop().value)] if tree.body and isinstance(tree.body[-1], ast.Expr) else []
-    return [compile(part, name, mode) for part, mode in zip([tree, *last], ('exec', 'eval'))]
+    codes = [compile(part, name, mode, ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+             for part, mode in zip([tree, *last], ('exec', 'eval'))]
+    if any(code.co_flags & inspect.CO_COROUTINE for code in codes):
+        raise UsageError('%%unpack cannot wait, and this cell has an await outside a function. Write it as a block: '
+                         'with unpack() as tree:')
+    return codes
 
 # %% ../nbs/api/92_magics.ipynb #cell-008
 @magic_arguments()

@@ -1,10 +1,16 @@
-"anatomy of models whose layers do not show their parameters: a sentence, never a wrong count."
+"anatomy changes nothing that it looks at; of layers that do not show their parameters it gives no wrong count."
 import pytest
 import torch
 from easing_fastai.core import anatomy
-from fastai.data.core import DataLoaders
+from fastai.callback.hook import hook_output
+from fastai.callback.progress import ProgressCallback
+from fastai.data.core import DataLoaders, TfmdDL
 from fastai.learner import Learner
+from fastai.text.models.awdlstm import AWD_LSTM
+from fastai.torch_core import TensorImage
+from fastai.vision.learner import create_unet_model
 from torch import nn
+from torchvision.models import resnet18
 
 
 def two_parts() -> nn.Module:
@@ -36,3 +42,99 @@ def test_parameters_that_cannot_be_seen(make, words):
     dls = DataLoaders.from_dsets(items, items, bs=4)
     with pytest.raises(TypeError, match=words): anatomy(Learner(dls, make(), loss_func=nn.CrossEntropyLoss()))
     assert '242 of 242 parameters' in str(anatomy(Learner(dls, two_parts(), loss_func=nn.CrossEntropyLoss())))
+
+
+class Merged(nn.Linear):
+    "Adds a part to its weight while it is evaluated, as LoRA does."
+    part, merged = 1., False
+
+    def train(self, mode=True):
+        super().train(mode)
+        if self.merged == mode: self.weight.data += -self.part if mode else self.part
+        self.merged = not mode
+        return self
+
+
+class Counter(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer('n', torch.zeros(1))
+        self.seen = []
+
+    def forward(self, x):
+        self.n += 1
+        self.seen.append(len(x))
+        return x
+
+
+def before_quantization() -> nn.Module:
+    model = two_parts().train()
+    model.qconfig = torch.ao.quantization.get_default_qat_qconfig(torch.backends.quantized.engine)
+    return torch.ao.quantization.prepare_qat(model)
+
+
+def learner_of(model, item=None, **kwargs):
+    items = [(TensorImage(torch.rand(3, 8, 8)) if item is None else item, torch.tensor(i % 2)) for i in range(8)]
+    return Learner(DataLoaders.from_dsets(items, items, bs=4, device='cpu', **kwargs), model, loss_func=nn.CrossEntropyLoss())
+
+
+CHANGEABLE = {
+    'merged': lambda: nn.Sequential(two_parts()[0], nn.Flatten(), Merged(8, 2)),
+    'counter': lambda: nn.Sequential(Counter(), *two_parts()),
+    'before quantization': before_quantization,
+    'spectral norm': lambda: nn.Sequential(two_parts()[0], nn.Flatten(), nn.utils.spectral_norm(nn.Linear(8, 2))),
+    'U-Net': lambda: create_unet_model(resnet18, 2, (8, 8), pretrained=False),
+    'compiled in part': lambda: nn.Sequential(torch.compile(two_parts()[0], backend='eager'), two_parts()[1]),
+    'compiled': lambda: torch.compile(two_parts(), backend='eager'),
+}
+
+
+@pytest.mark.filterwarnings('ignore')
+@pytest.mark.parametrize('make', CHANGEABLE.values(), ids=CHANGEABLE)
+def test_a_model_is_run_without_being_changed(make):
+    model = make().train()
+    if not hasattr(model, '_orig_mod'): model(torch.rand(2, 3, 8, 8)) # what it has computed can be no obstacle
+    state, modes = {name: t.clone() for name, t in model.state_dict().items()}, [m.training for m in model.modules()]
+    look = anatomy(learner_of(model))
+    assert 'No sizes' not in look.note and look.inputs == [(3, 8, 8)] and look.parameters == sum(p.numel() for p in model.parameters())
+    assert all(torch.equal(t, state[name]) for name, t in model.state_dict().items()) and modes == [m.training for m in model.modules()]
+    assert all(model.get_submodule(layer.name) for layer in look.layers)
+    if isinstance(model, nn.Sequential) and isinstance(model[0], Counter): assert model[0].seen == [2]
+
+
+def test_hooks_of_the_reader_see_nothing():
+    model, seen = two_parts(), []
+    model.register_forward_pre_hook(lambda *what: seen.append(what))
+    hook = hook_output(model[0])
+    model(torch.rand(2, 3, 8, 8))
+    assert anatomy(learner_of(model)).layers[-1].out == (2,) and len(seen) == 1 and len(hook.stored) == 2
+    model(torch.rand(3, 3, 8, 8))
+    assert len(seen) == 2 and len(hook.stored) == 3, 'they are still there'
+
+
+@pytest.mark.filterwarnings('ignore')
+def test_a_hidden_state():
+    model = AWD_LSTM(20, 4, 5, 1).train()
+    model.reset()
+    model(torch.zeros(4, 3, dtype=torch.long))
+    assert 'No sizes' not in anatomy(learner_of(model, torch.zeros(3, dtype=torch.long))).note
+    assert model.bs == 4 and len(model.hidden[0][0][0]) == 4
+
+
+def test_a_loader_stays_where_it_is():
+    learn = learner_of(two_parts(), val_shuffle=True)
+    generator = learn.dls.valid.rng
+    state = generator.getstate()
+    assert anatomy(learn).layers[-1].out == (2,)
+    assert learn.dls.valid.rng is generator and generator.getstate() == state
+    batches = iter([(torch.rand(2, 3, 8, 8), torch.tensor([0, 1]))])
+    for once in (batches, TfmdDL(batches), torch.utils.data.DataLoader(torch.utils.data.datapipes.iter.IterableWrapper(batches, deepcopy=False))):
+        assert 'only be read in order' in anatomy(Learner(DataLoaders([], once), two_parts(), loss_func=nn.CrossEntropyLoss())).note
+    assert len(list(batches)) == 1
+
+
+def test_after_a_training_with_a_rate_of_0():
+    learn = learner_of(two_parts())
+    learn.remove_cb(ProgressCallback)
+    with learn.no_logging(): learn.fit(1, lr=0.)
+    assert [group.rate for group in anatomy(learn).groups] == [0.]

@@ -447,3 +447,9 @@ def test_offline_is_no_network_for_any_weights(torch_home):
     for arch in (backbones.resnet18, torchvision.models.squeezenet1_0):
         with pytest.raises(AssetError, match='EASING_FASTAI_OFFLINE'):
             backbones.ready_weights(arch)
+
+
+@pytest.mark.parametrize('name, why', [('misspelt', 'does not exist'), ('file', 'is no folder')])
+def test_a_backbone_for_a_folder_that_is_none(tmp_path, name, why):
+    (tmp_path / 'file').touch()
+    with pytest.raises(FolderError, match=f'{name} {why}'): backbones.backbone(tmp_path / name)

@@ -250,3 +250,16 @@ def test_other_rooms_are_not_looked_into_for_what_is_known(monkeypatch):
     uses(ROOMS[0])
     monkeypatch.setattr('easing_fastai.decode.importlib.import_module', refused)
     for name in ('item_tfms', 'Learner', 'fine_tune', 'validation set'): str(decode(name))
+
+
+def test_names_of_other_libraries_keep_their_own_meaning():
+    import pandas as pd
+    import torch
+    meanings = {row[0]: row[2] for row in decode(pd.read_csv).rows()}
+    assert 'engine' in NAMES and meanings['engine'].startswith('Its author says: Parser engine')
+    def copied(engine, # of the copier
+               bs): pass
+    for function in (copied, partial(copied)):
+        assert [row[2] for row in decode(function).rows()] == ['Its author says: of the copier', 'Its author says nothing beside it.']
+    of_torch = {row[0]: row[2] for row in decode(torch.utils.data.DataLoader).rows()}
+    assert of_torch['batch_size'] == NAMES['batch_size'].meaning_in('DataLoader')

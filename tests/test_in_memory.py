@@ -6,7 +6,9 @@ import random
 from contextlib import nullcontext, redirect_stdout
 from copy import deepcopy
 from io import StringIO
+from types import ModuleType
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,7 +21,7 @@ from fastai.vision.all import (Adam, Brightness, Callback, CategoryBlock, CropPa
                                ReduceLROnPlateau, Resize, ResizeMethod, SaveModelCallback, SkipItemException, TensorCategory,
                                TensorImage, TfmdDL, TfmdLists, ToTensor, TransformBlock, accuracy, aug_transforms, get_image_files,
                                imagenet_stats, load_learner, noop, parent_label, set_seed, vision_learner)
-from fasttransform.transform import Function
+from fasttransform.transform import Function, Transform
 from PIL import Image
 
 from easing_fastai.assets.backbone import digits_resnet18
@@ -341,6 +343,22 @@ def counted():
     return each_another
 
 
+def draws_from_a_fresh_one(x): return x.rotate(90) if isinstance(x, Image.Image) and np.random.default_rng().random() < 0.02 else x
+
+
+def asks_the_machine(x):
+    from os import urandom
+    return x.rotate(90) if isinstance(x, Image.Image) and urandom(1) < bytes([5]) else x
+
+
+PACKAGE = ModuleType('augment')
+PACKAGE.noise = ModuleType('augment.noise')
+PACKAGE.noise.RNG = np.random.default_rng(7)
+
+
+def draws_two_modules_deep(x): return x.rotate(90) if isinstance(x, Image.Image) and PACKAGE.noise.RNG.random() < 0.01 else x
+
+
 def drawn_label(file, choose=LABELS.choice): return choose('ab')
 
 
@@ -376,6 +394,9 @@ STAY = {  # what makes loaders, and a word of the sentence
     'generator in a module': (lambda images: loaders(images, item_tfms=draws_from_a_global), 'generator'),
     'generator in a list': (lambda images: loaders(images, item_tfms=draws_in_a_list), 'generator'),
     'generator in a closure': (lambda images: loaders(images, item_tfms=draws_from_a_closure()), 'generator'),
+    'generator made each time': (lambda images: loaders(images, item_tfms=draws_from_a_fresh_one), 'generator'),
+    'the machine asked': (lambda images: loaders(images, item_tfms=asks_the_machine), 'generator'),
+    'generator two modules deep': (lambda images: loaders(images, item_tfms=draws_two_modules_deep), 'generator'),
     'generator for labels': (lambda images: loaders(images, get_y=drawn_label), 'generator'),
     'another result each time': (lambda images: loaders(images, item_tfms=counted()), 'each time'),
     'random reading': (lambda images: loaders(images, blocks=(TransformBlock(noisy), CategoryBlock)), 'random'),
@@ -442,7 +463,6 @@ def test_the_same_learner(learners, images, tmp_path):
 
 
 def test_show(learners):
-    import matplotlib.pyplot as plt
     for learn in learners:
         learn.dls.show_batch(max_n=4)
         learn.dls.show_batch(unique=True)
@@ -471,6 +491,70 @@ def test_changed_transforms_are_heeded(images):
     in_memory(original).add_tfms([IntToFloatTensor()], 'after_batch')
     assert len(original.train.after_batch.fs) == before
     assert kept.valid.one_batch()[0].shape[-2:] == (24, 24)
+
+
+class Fade(Transform):
+    "Less from epoch to epoch, if somebody says so."
+    order, steps = 5, [4]
+    def __init__(self): self.by, self.table = 4, {'by': 4}
+    def encodes(self, x: TensorImage): return x // (self.by * self.table['by'] * self.steps[0])
+
+
+LATER = {  # what is changed in loaders of which the transforms are Resize and Fade, and the labels stand in a table
+    'attribute': lambda dls, table: setattr(fade_of(dls), 'by', 2),
+    'in a dict': lambda dls, table: fade_of(dls).table.update(by=2),
+    'of the class': lambda dls, table: setattr(type(fade_of(dls)), 'steps', [1]),
+    'in a list of the class': lambda dls, table: fade_of(dls).steps.__setitem__(0, 1),
+    'size': lambda dls, table: [setattr(tfm, 'size', (12, 12)) for dl in dls.loaders for tfm in dl.after_item.fs if isinstance(tfm, Resize)],
+    'label': lambda dls, table: table.update(dict.fromkeys(table, 'b')),
+    'files': lambda dls, table: [tl.items.__setitem__(0, tl.items[1]) for dl in dls.loaders for tl in dl.dataset.tls],
+}
+
+
+def fade_of(dls): return next(tfm for tfm in dls.train.after_item.fs if isinstance(tfm, Fade))
+
+
+@pytest.mark.parametrize('change', LATER.values(), ids=LATER)
+def test_what_changes_later_is_heeded(images, change, monkeypatch):
+    def run(make):
+        monkeypatch.setattr(Fade, 'steps', [4])
+        table = {file.name + file.parent.name: file.parent.name for file in get_image_files(images)}
+        set_seed(3)
+        dls = make(loaders(images, item_tfms=[Resize(20, method=ResizeMethod.Squish), Fade()], get_y=lambda file: table[file.name + file.parent.name]))
+        before = bits(dls)
+        change(dls, table)
+        return before, bits(dls)
+    stock, kept = run(noop), run(in_memory)
+    assert stock == kept and stock[0] != stock[1]
+
+
+def test_a_table_that_changes_later(images):
+    def run(make):
+        files = get_image_files(images).sorted()
+        table = pd.DataFrame({'file': [file.relative_to(images).as_posix() for file in files], 'label': [file.parent.name for file in files]})
+        set_seed(3)
+        dls = make(ImageDataLoaders.from_df(table, images, item_tfms=Resize(20), valid_pct=.5, seed=1, bs=4, num_workers=0, device='cpu', fn_col='file'))
+        batches = bits(dls)
+        for dl in dls.loaders:
+            for tl in dl.dataset.tls: tl.items.iloc[:, 1] = 'b'
+        return batches, bits(dls)
+    assert run(noop) == run(in_memory)
+
+
+@pytest.mark.parametrize('tfms', [Resize(20), FlipItem(), RandomCrop(16), [CropPad(30), RandomResizedCrop(16)]], ids=str)
+def test_nothing_has_changed_after_a_training(tfms, images):
+    "What fastai's transforms set while they work is no change."
+    dls = in_memory(loaders(images, item_tfms=tfms))
+    learn = vision_learner(dls, digits_resnet18, metrics=accuracy)
+    with learn.no_bar(), learn.no_logging():
+        learn.fine_tune(2)
+        learn.predict(get_image_files(images)[0])
+        learn.tta(n=1)
+    learn.dls.show_batch(max_n=2)
+    plt.close('all')
+    for dl in dls.loaders:
+        dl.one_batch()
+        assert dl.kept.as_it_was
 
 
 def test_training_transforms_on_validation_images(images):

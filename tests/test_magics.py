@@ -24,7 +24,7 @@ def test_the_functions_do_not_bring_the_magics():
 def test_a_session():
     cells = ['%load_ext easing_fastai', '%%unpack --depth 1\ndef half(n): return n/2\nhalf(4)', '%decode item_tfms', 'x = nowhere',
              '%diagnose --hints', 'x = nowhere2', '%diagnose', '%anatomy learn', '%%unpack --deep 3\n1', '%%unpack\n1/0', '%reload_ext easing_fastai',
-             '%%unpack --plumbing\nhalf(8)', 'from fastprogress.fastprogress import html_styles; print(html_styles)']
+             '%%unpack --plumbing\nhalf(8)', '%%unpack --depth 2\nimport asyncio\nawait asyncio.sleep(0)', 'from fastprogress.fastprogress import html_styles; print(html_styles)']
     done = start('-c', SESSION.replace('CELLS', repr(cells)), NO_COLOR='1')
     assert done.returncode == 0, done.stdout + done.stderr
     said = dict(part.split('\n', 1) for part in done.stdout.split('>>> ')[1:])
@@ -34,6 +34,7 @@ def test_a_session():
     assert 'nowhere2' in said['%diagnose'] and 'likely cause' in said['%diagnose']
     assert "%anatomy learn: name 'learn' is not defined. Run the cell that makes it first." in done.stderr
     assert 'unrecognized arguments: --deep' in done.stderr and 'Traceback' not in done.stderr
+    assert '%%unpack cannot wait, and this cell has an await outside a function.' in done.stderr
     assert 'ZeroDivisionError' in said['%%unpack'] and 'half(n=8)' in said['%%unpack --plumbing']
     assert '#f8f9fa' not in said['from fastprogress.fastprogress import html_styles; print(html_styles)']
 

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import torch
 from easing_fastai.plain.prove import NotEqual, largest_distance, prove_equal
+from fastcore.foundation import L
 from torch import nn
 
 NAN = float('nan')
@@ -166,3 +167,21 @@ def test_one_sentence_about_what_can_not_be_compared(thing, words, compare):
 @pytest.mark.skipif(np.dtype(np.longdouble).itemsize <= 8, reason='no longer than a double here')
 def test_numbers_longer_than_those_of_torch():
     with pytest.raises(TypeError, match='ndarray of .*float'): prove_equal(np.ones(2, dtype=np.longdouble), np.ones(2, dtype=np.longdouble))
+
+
+def test_one_form_for_lists_loaders_and_generators():
+    data = torch.utils.data.TensorDataset(torch.arange(8.).view(8, 1), torch.arange(8))
+    loader = torch.utils.data.DataLoader(data, batch_size=4)
+    for kind in (tuple, list):
+        for one, other in ((list(loader), [kind(batch) for batch in loader]), (list(loader), loader), (L(loader), list(loader))):
+            for pair in ((one, other), (other, one)): assert '16 numbers' in str(prove_equal(*pair))
+    images = [x for x, _ in loader]
+    assert str(prove_equal(images, (x for x in images))) == 'every one of 2 tensors (8 numbers) is equal to the last bit'
+    with pytest.raises(NotEqual, match='batch 1, x, index'): prove_equal(loader, [[x.clamp(max=5), y] for x, y in loader])
+    with pytest.raises(NotEqual, match='the second has ended after 1 batch'): prove_equal(list(loader), iter([next(iter(loader))]))
+    with pytest.raises(TypeError, match='float comes one by one'): prove_equal([.5, .25], L(.5, .25))
+    with pytest.raises(NotEqual, match='list against dict'): prove_equal([1], {'a': 1})
+
+
+def test_the_sum_of_proofs():
+    assert str(sum([prove_equal(1, 1), prove_equal([2, 3], [2, 3])])) == 'every one of 3 numbers is equal to the last bit'

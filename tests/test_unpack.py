@@ -17,6 +17,7 @@ import pytest
 import torch
 from easing_fastai.experiments.few_images import few_learner
 from easing_fastai.unpack import trace as unpack_trace
+from easing_fastai.unpack.changes import Watch
 from easing_fastai.unpack.trace import ACTIVE, DEEPEST, MOST
 from easing_fastai.unpack.unpack import Unpacked, unpack
 from easing_fastai.unpack.view import source_address
@@ -388,3 +389,48 @@ def test_in_a_notebook(monkeypatch):
     assert isinstance(failed.error_in_exec, ZeroDivisionError)
     assert 'ZeroDivisionError' in captured.outputs[0].data['text/html'], 'the tree first, then the error'
     InteractiveShell.clear_instance()
+
+
+@pytest.mark.parametrize('leave', [lambda learn: setattr(learn, 'model', None), lambda learn: delattr(learn, 'model'),
+                                   lambda learn: learn.model.to('meta')], ids=['None', 'deleted', 'meta'])
+def test_what_a_call_leaves_behind_costs_no_result(few, way, leave):
+    def work(learn):
+        learn.fit(1)
+        leave(learn)
+        return 'an hour of work'
+    seen = unpack(work, seeded_learner(few))
+    assert seen.result == 'an hour of work' and seen.find('Learner.fit') and 'Learner' in str(seen)
+
+
+def test_changes_that_cannot_be_told(few, way, monkeypatch):
+    def broken(self): raise ZeroDivisionError('of the display')
+    monkeypatch.setattr(Watch, 'changes', broken)
+    seen = unpack(leaf)
+    assert seen.find('leaf') and 'What changed cannot be told (ZeroDivisionError' in str(seen)
+
+
+def test_a_learner_whose_model_is_a_function(few, way):
+    learn = seeded_learner(few)
+    learn.model = leaf # a function
+    errors = []
+    for go in (lambda: learn.fit(1), lambda: unpack(learn.fit, 1)):
+        with pytest.raises(AttributeError) as caught: go()
+        errors.append(str(caught.value))
+    assert errors[0] == errors[1]
+
+
+@pytest.mark.parametrize('still', [False, True], ids=['ended', 'still at work'])
+def test_a_profiler_that_begins_inside(still, monkeypatch):
+    monkeypatch.setattr(unpack_trace, 'MONITORING', False)
+    def other(*_): pass
+    def work():
+        leaf()
+        sys.setprofile(other)
+        if not still: sys.setprofile(None)
+        leaf()
+    try:
+        seen = unpack(work)
+        assert sys.getprofile() is (other if still else None), 'it goes on'
+    finally: sys.setprofile(None)
+    assert [call.calls for call in seen.find('leaf')] == [1] and 'Another profiler' in str(seen)
+    assert 'Another profiler' not in str(unpack(leaf))

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.text import Text
 from torch import nn
+from torch.nn.parameter import is_lazy
 from .layers import (Counted, Layer, blocks_of, groups_of, layer_groups, layer_of, model_to_run,
                                           output_sizes, refuse_hidden_layers, seat_the_rest, size_in_words)
 from .plot import plot_anatomy
@@ -75,12 +76,16 @@ def anatomy(
     refuse_hidden_layers(learn.model)
     groups, rates, rates_are = layer_groups(learn)
     number = {id(p): i for i, group in enumerate(groups, start=1) for p in group}
-    model = model_to_run(learn.model)
+    try: model, no_copy = model_to_run(learn.model), ''
+    except Exception as e: # a layer may hold anything
+        model = learn.model
+        no_copy = f'No sizes: no copy of the model could be made, and only a copy is run ({type(e).__name__}: {e}).'
     group_of = {id(p): number[id(q)] for p, q in zip(model.parameters(), learn.model.parameters()) if id(q) in number}
     blocks = blocks_of(model, group_of)
-    inputs, out, wrong = output_sizes(learn, model, blocks)
+    inputs, out, wrong = ([], {}, no_copy) if no_copy else output_sizes(learn, model, blocks)
     layers = [layer_of(block, group_of, rates, out.get(block.name)) for block in blocks]
-    lazy = '' if model is learn.model else 'Lazy layers have the sizes that this input gives them in a copy.'
+    is_any_lazy = any(map(is_lazy, learn.model.parameters()))
+    lazy = 'Lazy layers have the sizes that this input gives them in a copy.' if is_any_lazy else ''
     notes = [f'Learning rates: {rates_are}.', lazy, wrong]
-    arch = learn.__dict__.get('arch', type(learn.model)) # as `vision_learner` notes it
+    arch = learn.__dict__.get('arch', type(getattr(learn.model, '_orig_mod', learn.model))) # by `vision_learner`
     return Anatomy(f'Anatomy of {getattr(arch, "__name__", arch)}', layers, inputs, [note for note in notes if note])

@@ -25,7 +25,7 @@ from PIL import Image
 from torch import nn
 from torchvision.models import get_model_weights, resnet18
 from .network import AssetError, downloading, is_offline, reason
-from ..base.files import home_relative
+from ..base.files import FolderError, expanded, home_relative, printable
 from ..base.formats import image_formats
 from ..plain.narrow_resnet import digits_resnet18, weights_file
 
@@ -155,6 +155,10 @@ def backbone(
     images: str|Path|None = None # the folder that it is for, if those are not the digits of this series
 ) -> Callable: # an architecture for `vision_learner`
     "`resnet18` if its ImageNet weights can be had, else one that fits the images; prints which if it isn't ResNet-18."
-    arch, says = choose_backbone(get_image_files(images) if images else ())
+    folder = images and expanded(images)
+    if folder and not folder.is_dir():
+        wrong = 'is no folder' if folder.exists() else 'does not exist'
+        raise FolderError(f'{printable(home_relative(folder))} {wrong}. backbone wants the folder of your images.')
+    arch, says = choose_backbone(get_image_files(folder) if folder else ())
     if says: print(says)
     return arch

@@ -49,6 +49,8 @@ class Proof:
 
     __repr__ = __str__
 
+    def __radd__(self, other: int) -> Proof: return self if other == 0 else NotImplemented # `sum` begins with 0
+
     def __add__(self, other: Proof) -> Proof:
         def add(ours, theirs): return {noun: ours.get(noun, 0) + theirs.get(noun, 0) for noun in {**ours, **theirs}}
         return Proof(add(self.counts, other.counts), add(self.numbers, other.numbers),
@@ -189,6 +191,7 @@ def pairs(
     "What is to be compared, piece by piece; raises `NotEqual` where the two are not made of the same pieces."
     if isinstance(a, nn.Module) and isinstance(b, nn.Module): a, b = whole_state(a), whole_state(b)
     a, b = in_one_form(a, where), in_one_form(b, where)
+    if list in (type(a), type(b)) and any(isinstance(x, Iterator) for x in (a, b)): a, b = iter(a), iter(b)
     if a is b and isinstance(a, Iterator):
         raise ValueError('both are the same iterator, so each batch would be compared with the next one. '
                          'Make two loaders, or keep the batches in a list')

@@ -27,7 +27,7 @@ def state_of_learner(
 ) -> dict[str, str]: # empty while it has no model
     "What a Learner is like right now, in words."
     model = vars(learn).get('model')
-    if model is None: return {}
+    if not isinstance(model, torch.nn.Module): return {}
     parameters = parameters_of(model)
     trainable = [p for p in parameters if p.requires_grad]
     state = {'trainable tensors': f'{len(trainable)} of {len(parameters)}',
@@ -61,11 +61,11 @@ def weights_of(
 ) -> dict[str, torch.Tensor]: # name -> a copy on the CPU; empty for a very large model
     "Copies of all weights and of the running statistics."
     model = vars(learn).get('model')
-    if model is None or sum(p.numel() for p in parameters_of(model)) > LARGEST: return {}
+    if not isinstance(model, torch.nn.Module) or sum(p.numel() for p in parameters_of(model)) > LARGEST: return {}
     statistics = [(name, b) for name, b in model.named_buffers() if b.is_floating_point()]
     with torch.no_grad(), torch._C.DisableTorchFunctionSubclass():
         return {name: t.detach().to('cpu', copy=True) for name, t in [*model.named_parameters(), *statistics]
-                if not isinstance(t, torch.nn.parameter.UninitializedTensorMixin)}
+                if not t.is_meta and not isinstance(t, torch.nn.parameter.UninitializedTensorMixin)}
 
 # %% ../../nbs/api/unpack/31_changes.ipynb #cell-007e
 def group_names(
@@ -84,7 +84,8 @@ def moved(
 ) -> dict[str, tuple]: # group of weights -> ('', how far it moved)
     "For each layer group the length of the way that its weights went, as a share of their own length."
     def squares(x): return x.double().square().sum().item()
-    after, groups, totals = weights_of(learn), group_names(learn), defaultdict(lambda: [0., 0.])
+    if not (after := weights_of(learn)): return {} # the model is gone
+    groups, totals = group_names(learn), defaultdict(lambda: [0., 0.])
     for name, old in before.items():
         if name not in after or after[name].shape != old.shape: continue
         total = totals[groups.get(name, 'running statistics')]

@@ -332,6 +332,7 @@ def end(self: Tracer, code: CodeType, *_) -> object: # `NEVER` for a function th
 # %% ../../nbs/api/unpack/30_trace.ipynb #cell-026
 class Monitoring:
     "Lets `sys.monitoring` report calls to a tracer."
+    replaced = False # there are places for several
     def __init__(self, tracer: Tracer):
         events = sys.monitoring.events
         def without_answer(method): # for events that cannot be turned off for a single function
@@ -368,7 +369,7 @@ def off(self: Monitoring):
 # %% ../../nbs/api/unpack/30_trace.ipynb #cell-026d
 class Profiling:
     "Lets `sys.setprofile` report calls to a tracer: for Python 3.11, slower."
-    def __init__(self, tracer: Tracer): self.tracer = tracer
+    def __init__(self, tracer: Tracer): self.tracer, self.replaced = tracer, False
 
     def report(self, frame: FrameType, event: str, arg):
         "What Python calls; a function that was there before is called, too."
@@ -390,7 +391,10 @@ def on(self: Profiling):
 
 @patch
 @untraced
-def off(self: Profiling): sys.setprofile(self.before)
+def off(self: Profiling):
+    "Gives the place back, if it has not been taken by another profiler that is still at work."
+    self.replaced |= sys.getprofile() != self.report
+    if sys.getprofile() in (self.report, None): sys.setprofile(self.before)
 
 # %% ../../nbs/api/unpack/30_trace.ipynb #cell-026f
 def is_entered_again(

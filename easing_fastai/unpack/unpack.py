@@ -11,6 +11,7 @@ __all__ = ['NOTHING', 'Unpacked', 'checked_depth', 'mark_error', 'show_now', 'No
 import copy, sys, traceback
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -60,7 +61,8 @@ def __enter__(self: Unpacked):
     try:
         with paused(): # a tracer around this one notes nothing of the following
             self.watch = Watch()
-            for thing in self.look_at: self.watch.notice(thing)
+            for thing in self.look_at:
+                with suppress(Exception): self.watch.notice(thing) # the call itself says what is wrong with it
             self.tracer = Tracer(self.root, self.plumbing, self.packages, self.watch.notice)
             self.state = 'tracing'
         self.tracer.start()
@@ -95,7 +97,10 @@ def finish(self: Unpacked,
     self.calls = counts['fastai'] or sum(counts[package] for package in self.tracer.packages)
     self.inside = 'fastai' if counts['fastai'] else 'what is traced'
     if error is not None: mark_error(self.root, error, trace)
-    self.changes, self.notes = self.watch.changes(), self.not_traced()
+    self.notes = self.not_traced()
+    try: self.changes = self.watch.changes()
+    except Exception as e: # whatever the call has left behind, its result and the tree are there
+        self.notes.append(f'What changed cannot be told ({type(e).__name__}: {e}).')
     del self.watch, self.look_at
     if error is not None: show_now(self)
 
@@ -108,6 +113,9 @@ def not_traced(self: Unpacked) -> list[str]: # sentences
     notes = []
     if started: notes.append(f'{" and ".join(started)} started. What ran there is not in the tree (DataLoaders with '
                              'num_workers=0 start none).')
+    if self.tracer.events.replaced: notes.append(
+        'Another profiler (cProfile, torch.profiler with_stack=True) took the place of unpack: Python 3.11 has room '
+        'for one. What came after that is not in the tree. Python 3.12 has room for both.')
     if not self.root.children: notes.append(
         'The tree is empty: no function of fastai or of your own was called. Code written in C is not traced, and what '
         'PyTorch does inside itself only `with unpack(plumbing=True)`.')
