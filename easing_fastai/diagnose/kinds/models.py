@@ -111,8 +111,14 @@ def more_classes_than_outputs(case, match):
     "A label has a number that the model has no output for."
     if (facts := loss_facts(case)) is None: return None
     learn = learner_of(case)
+    target, outputs = prediction_and_target(case)[1], learn.pred.shape[min(1, learn.pred.ndim - 1)]
     needed = max(int(match[1]) + 1, len(getattr(learn.dls, 'vocab', None) or ()))
-    facts |= {'outputs of the model': learn.pred.shape[-1], 'the class it should say': f'number {match[1]}'}
+    facts |= {'outputs of the model': outputs, 'the class it should say': f'number {match[1]}'}
+    if target.ndim > 1: # masks
+        facts['numbers in these masks'] = ', '.join(map(str, target.unique().tolist()[:12]))
+        look = f'The masks have to hold classes from 0 to {outputs - 1}. Of 0 and 255 the label function makes them as ' \
+               "`(np.array(Image.open(mask)) > 0).astype('uint8')`; `vision_learner` and `unet_learner` take `n_out=`."
+        return Found(facts, look=look, cause='A mask holds a number that the model has no output for.')
     if call_in(learner_line(case), 'vision_learner|unet_learner'): return in_learner(case, facts, n_out=str(needed))
     layers = [layer for layer in learn.model.modules() if type(layer).__name__ == 'Linear']
     change = layer_change(case, layers[-1], f'nn.Linear({layers[-1].in_features}, {needed})') if layers else ''

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 # %% ../../../nbs/api/diagnose/kinds/59_names.ipynb #cell-003
 from ...base.files import packaged, rows_of
-from ..kind import FASTAI, LOADERS, Found, kind, with_tfms_of_today
+from ..kind import FASTAI, LOADERS, Found, is_here, kind, with_tfms_of_today
 from ..patch import argument, call_in, called_name, patched, renamed, with_nodes
 from ..traceback import Case, is_cell, parsed, value_at
 
@@ -210,11 +210,11 @@ def home_of(
     return 'from fastai.vision.all import *' if hasattr(sys.modules.get('fastai.vision.all'), name) else '', None
 
 def is_installed(
-    module: str # 'matplotlib.pyplot'
+    row: dict # of the table of packages
 ) -> bool:
-    "Whether a module can be imported here."
-    try: return importlib.import_module(module) is not None
-    except ImportError: return False
+    "Whether a module is here, and the package that installs it."
+    package = [one['module'] for one in PACKAGES if one['module'] == row['install']] # ipywidgets, for one part of fastai
+    return all(map(is_here, (row['module'], *package)))
 
 @kind(**NO_NAME)
 def a_name_that_was_not_imported(case, match):
@@ -226,7 +226,7 @@ def a_name_that_was_not_imported(case, match):
     if not is_cell(call.frame) and call.module != '__main__':
         file = Path(call.code.co_filename).name
         return Found(facts, look=f'`{home}` belongs at the top of {file}; for nbdev, into a cell with `#| export`.')
-    if row is None or is_installed(row['module']): return Found(facts, f'{home}\n{case.statement}')
+    if row is None or is_installed(row): return Found(facts, f'{home}\n{case.statement}')
     return Found(facts | {'installed here': 'no'}, f'pip install {row["install"]}', f'Then `{home}`.')
 
 # %% ../../../nbs/api/diagnose/kinds/59_names.ipynb #cell-018b
