@@ -103,6 +103,7 @@ def name_held(
     otherwise: str # the name to use if the reader has none for it
 ) -> str:
     "What the reader calls a value."
+    otherwise = f'your_{otherwise}' if otherwise in case.held else otherwise # not the name of something else
     return next((name for name, held in case.held.items() if held is value and not name.startswith('_')), otherwise)
 
 def loaders_of(

@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from functools import cached_property, lru_cache
 from itertools import dropwhile, islice, takewhile
 from pathlib import Path
-from types import BuiltinFunctionType, FrameType, FunctionType, GetSetDescriptorType, MemberDescriptorType, TracebackType
+from types import BuiltinFunctionType, FrameType, FunctionType, TracebackType
+from types import GetSetDescriptorType, MemberDescriptorType
 
 # %% ../../nbs/api/diagnose/50_traceback.ipynb #cell-003
 from ..base.show import without_folders
@@ -27,7 +28,7 @@ SECRETS: dict[str, str] = { # where secrets stand in a text, and what takes thei
     r"""(?<=://)(?:[^/\s'"]+|[^/\s'":]+:(?!\d+/)[^\s'"]+)(?=@)""": 'USER:PASSWORD', # up to the last @
     r"""(\w://[^\s'"?]+)\?[^\s'"…][^\s'"]*""": r'\1?…', # the query of an address …
     r"""(/[^\s'"?]*)\?[\w.%-]+=[^\s'"…][^\s'"]*""": r'\1?…', # … also without its server
-    rf"""(?i)(\b(?!keyerr){OF_A_SECRET}['"]?\s*[=:]\s*(['"]))(?:(?!\2)[^…\n]){{4,}}""": r'\1…', # api_key='…'
+    rf"""(?i)(\b(?!keyerr){OF_A_SECRET}['"]?\s*[=:]\s*(['"]))(?:(?!\2)[^…\n]){{4,}}…?""": r'\1…', # api_key='…'
     r'(?i)\b(Bearer|Basic) +(?=\S*\d)[\w.~+/=-]{8,}': r'\1 …', # in the head of a request
     r'\b(hf_|gh[a-z]_|github_pat_|sk-|AKIA|xox[a-z]-)[\w-]{8,}': r'\1…', # what some services call their tokens
 }
@@ -175,11 +176,11 @@ def attribute_of(
     code = getattr(type(value), '__getattr__', None) if found is missing else found
     if isinstance(found, property): code = found.fget
     elif found is not missing and not hasattr(type(found), '__get__'): return found
-    plain = FunctionType|BuiltinFunctionType|staticmethod|classmethod
-    is_plain = isinstance(found, plain) or inspect.isroutine(found) or inspect.isdatadescriptor(found) and \
-        isinstance(found, GetSetDescriptorType|MemberDescriptorType)
+    plain = staticmethod|classmethod|GetSetDescriptorType|MemberDescriptorType
+    is_plain = isinstance(found, plain) or inspect.isroutine(found)
     is_known = re.match(r'(torch|fast)\w*\.', getattr(code, '__module__', None) or '')
-    return getattr(value, name, otherwise) if is_plain or is_known else otherwise
+    runs = isinstance(type(value).__getattribute__, FunctionType) # for each name
+    return getattr(value, name, otherwise) if (is_plain or is_known) and not runs else otherwise
 
 def value_at(
     call, # `TracebackCall` or `Case`: whose names

@@ -25,7 +25,7 @@ from ..kind import Found, is_here, kind, learner_of
 from .files import nearest
 from .names import PACKAGES, old_name, table
 from ..patch import call_in, names_read, renamed
-from ..traceback import (Case, expression, is_a, made_by, parsed, statement,
+from ..traceback import (Case, attribute_of, expression, is_a, made_by, parsed, statement,
                                               value_at)
 
 # %% ../../../nbs/api/diagnose/kinds/59_python.ipynb #cell-006
@@ -195,7 +195,7 @@ def a_value_that_is_not_there_yet(case, match):
         rows = [row for row in NONES if re.fullmatch(row['name'], node.attr)
                 and (held is None or is_a(held, row['kind'].removeprefix('None of ')))]
         is_none = failed is not None and ast.dump(node) == ast.dump(failed) # what a function gave may be unknown
-        if held is not None: is_none = getattr(held, node.attr, node) is None
+        if held is not None: is_none = attribute_of(held, node.attr, node) is None
         if not rows or not is_none: continue
         facts = {shorten(ast.unparse(node), 60): 'None', shorten(written, 60): '?' if held is None else held}
         cause, look = (rows[0][part].replace('{value}', written) for part in ('cause', 'look'))
@@ -301,7 +301,7 @@ def more_arguments_than_the_function_takes(case, match):
     method = isinstance(call.func, ast.Attribute) and given == len(call.args) + 1
     facts = {'the function': match[1], 'you gave': len(call.args), 'it takes': most - method}
     look = f'`{ast.unparse(call.func)}()` takes nothing between its brackets.' if most == method else ''
-    if most == 0: look = f'`def {name}(self, …)` in a class; a function without parameters takes nothing.'
+    if most == 0 and method: look = f'`def {name}(self, …)` in a class; a function without parameters takes nothing.'
     return Found(facts, look=look or f'`help({ast.unparse(call.func)})` says what it takes, and in which order.')
 
 @kind(error='ValueError', link=PYTHON + 'tutorial/datastructures.html#tuples-and-sequences', general=True,
