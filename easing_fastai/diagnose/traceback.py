@@ -174,7 +174,7 @@ def attribute_of(
     missing = object()
     found = inspect.getattr_static(value, name, missing)
     code = getattr(type(value), '__getattr__', None) if found is missing else found
-    if isinstance(found, property): code = found.fget
+    if isinstance(found, property): code = getattr(found.fget, 'func', found.fget) # of a partial
     elif found is not missing and not hasattr(type(found), '__get__'): return found
     plain = staticmethod|classmethod|GetSetDescriptorType|MemberDescriptorType
     is_plain = isinstance(found, plain) or inspect.isroutine(found)

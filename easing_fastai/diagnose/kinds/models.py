@@ -222,7 +222,8 @@ def a_metric_with_parentheses(case, match):
     if not case.own or case.calls[-1] is not case.own[-1]: return None
     tree = parsed(case.statement)
     places = [node.value for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == 'metrics']
-    places += [node.value for node in tree.body if isinstance(node, ast.Assign) and 'metrics' in ast.unparse(node.targets[0])]
+    made = (node for node in tree.body if isinstance(node, ast.Assign))
+    places += [node.value for node in made if 'metrics' in ast.unparse(node.targets[0])]
     is_metric = lambda node: any(ast.unparse(node) in map(ast.unparse, ast.walk(place)) for place in places)
     is_call = lambda node: isinstance(node, ast.Call) and ast.unparse(node) == f'{match[1]}()' and is_metric(node)
     change = with_nodes(case.statement, lambda node: match[1] if is_call(node) else None)
@@ -392,7 +393,8 @@ def a_layer_that_gets_another_number_of_inputs(case, match):
     images = len(x[0]) if (x := getattr(learner_of(case), 'xb', None)) else rows
     if came.ndim <= 2 and rows != images:
         cause = f'A `view` or `reshape` in the model makes {rows} rows of {images} images.'
-        return Found(facts, look='In `forward`: `x.flatten(1)`, or `x.view(x.shape[0], -1)`: a row per image.', cause=cause)
+        look = 'In `forward`: `x.flatten(1)`, or `x.view(x.shape[0], -1)`, makes a row of each image.'
+        return Found(facts, look=look, cause=cause)
     new = f'nn.Linear({gets if came.ndim <= 2 else came[0].numel()}, {out})'
     change = layer_change(case, layer, new if came.ndim <= 2 else f'nn.Sequential(nn.Flatten(), {new})')
     return Found(facts, change, '' if change else f'The layer that fits: `{new}`.')

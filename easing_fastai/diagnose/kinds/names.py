@@ -165,18 +165,21 @@ def with_arguments_of_today(
     change: str # a statement of today's names
 ) -> str: # '' if it gives something that has no name of today
     "What the calls give in today's form, too: all of it, or no change."
-    rows = {old.name: old for old in OLD if f'{old.name}=' in old.old}
+    called = lambda old: {called_name(node) for node in ast.walk(parsed(old.old)) if isinstance(node, ast.Call)}
     for call in [node for node in ast.walk(parsed(change)) if isinstance(node, ast.Call)]:
         function = value_at(case, call.func) or vars(sys.modules.get('fastai.vision.all', ast)).get(called_name(call))
         try: names = inspect.signature(function).parameters
         except (TypeError, ValueError): continue
-        swallows = any(one.kind == one.VAR_KEYWORD for one in names.values())
+        made = inspect.unwrap(function.__init__ if isinstance(function, type) else function)
+        flags = getattr(getattr(made, '__code__', None), 'co_flags', inspect.CO_VARKEYWORDS)
         for name in [one.arg for one in call.keywords if one.arg and one.arg not in names]:
-            row = rows.get(name)
-            if not row and swallows: continue
-            if not row or not row.rename: return ''
-            given = {name: None, row.rename.split('(')[-1]: argument(change, called_name(call), name)}
-            change = REWRITES[name](change) if name in REWRITES else patched(change, called_name(call), **given)
+            rows = (old for old in OLD if old.name == name and f'{name}=' in old.old)
+            row = next((old for old in rows if not old.was or called_name(call) in called(old)), None)
+            if row is None and flags & inspect.CO_VARKEYWORDS: continue # handed on
+            if row is None or not row.rename: return ''
+            new, is_old = row.rename.split('(')[-1], lambda node: isinstance(node, ast.keyword) and node.arg == name
+            as_new = lambda node: f'{new}={ast.unparse(node.value)}' if is_old(node) else None
+            change = REWRITES[name](change) if name in REWRITES else with_nodes(change, as_new)
     first = argument(change, 'validate|get_preds', 0)
     if first and is_a(value_at(case, ast.parse(first).body[0].value), 'DataLoader'):
         change = patched(change, 'validate|get_preds', _0=f'dl={first}')
