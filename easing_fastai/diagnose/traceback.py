@@ -170,7 +170,7 @@ def attribute_of(
     name: str,
     otherwise: object = None
 ) -> object: # `otherwise` also where code of the reader's or of a library would have to run
-    "What follows a dot, without running a property again; those of torch and fastai only look something up."
+    "What follows a dot, without running a property again, but those of libraries that only look something up."
     missing = object()
     found = inspect.getattr_static(value, name, missing)
     code = getattr(type(value), '__getattr__', None) if found is missing else found
@@ -178,7 +178,7 @@ def attribute_of(
     elif found is not missing and not hasattr(type(found), '__get__'): return found
     plain = staticmethod|classmethod|GetSetDescriptorType|MemberDescriptorType
     is_plain = isinstance(found, plain) or inspect.isroutine(found)
-    is_known = re.match(r'(torch|fast)\w*\.', getattr(code, '__module__', None) or '')
+    is_known = re.match(r'((torch|fast)\w*|pandas|numpy|matplotlib|PIL)\.', getattr(code, '__module__', None) or '')
     runs = isinstance(type(value).__getattribute__, FunctionType) # for each name
     return getattr(value, name, otherwise) if (is_plain or is_known) and not runs else otherwise
 
