@@ -404,3 +404,156 @@ def test_an_error_whose_own_text_fails():
         raise Broken
     except Broken as error:
         assert 'Broken' in str(diagnose(error))
+
+
+# ---- what diagnose leaves alone, and what it does not claim ----
+
+WITH_A_STRANGER = """
+import os, sys
+sys.path.insert(0, '') # as at a prompt or in a notebook
+from easing_fastai.diagnose.diagnose import diagnose
+from easing_fastai.diagnose.kind import is_here
+try: sns.heatmap([[1]])
+except NameError as error: print(diagnose(error))
+assert is_here('seaborn', own=True) and not is_here('seaborn.cm', own=True)
+assert 'seaborn' not in sys.modules and not os.path.exists('ran')
+"""
+
+
+def test_nothing_of_the_working_folder_is_run(tmp_path):
+    "A file there has the name of a library; the reader has only written that name, or a pickle names its module."
+    (tmp_path / 'scripts').mkdir()
+    (tmp_path / 'scripts' / 'script.py').write_text(WITH_A_STRANGER)
+    (tmp_path / 'seaborn.py').write_text("open('ran', 'w')")
+    done = start('scripts/script.py', cwd=tmp_path)
+    assert done.returncode == 0 and 'import seaborn as sns' in done.stdout, done.stderr[-2000:]
+
+
+def test_causes_in_a_circle():
+    "Each error is the cause of the other: each is read once."
+    first, second = OSError('no such mirror'), RuntimeError('fallback failed')
+    try:
+        try:
+            raise second from first
+        except RuntimeError:
+            raise first from second
+    except OSError as error:
+        found = diagnose(error)
+    assert found.messages[0] == 'OSError: no such mirror' and first.__cause__ is second and second.__cause__ is first
+
+
+class Stream:
+    "Its property gives one thing after the other."
+
+    def __init__(self): self.left = [1, 2, 3, 4, 5]
+
+    @property
+    def next(self): return self.left.pop()
+
+    def __getattr__(self, name): raise AttributeError(self.left.pop())
+
+
+@pytest.mark.parametrize('code', ['stream.next.data', "stream.next['a']", 'stream.next.shape', 'stream.nothing.classes', 'stream.next.grad.data'])
+def test_no_property_runs_again(names, code):
+    names['stream'] = Stream()
+    failure(code, names)
+    assert names['stream'].left == [1, 2, 3, 4]
+
+
+def test_what_follows_a_dot_is_known_without_running_it(names):
+    "What torch and fastai only look up is known all the same."
+    from easing_fastai.diagnose.traceback import attribute_of
+
+    run(LEARN, names)
+    learn, layer = names['learn'], names['nn'].Linear(2, 2)
+    assert attribute_of(learn, 'dls') is learn.dls and attribute_of(learn.dls, 'vocab') is learn.dls.vocab and attribute_of(layer, 'weight') is layer.weight
+    assert attribute_of(learn.dls, 'valid') is learn.dls.valid and attribute_of(layer.weight, 'shape') == (2, 2) and attribute_of([], 'append') and attribute_of(layer, 'odd', 0) == 0
+
+
+@pytest.mark.parametrize('text, secret', [
+    ("headers = {'Authorization': 'Bearer eyJhbGciOi.eyJzdWIi'}", 'eyJ'), ("pw = 'hunter2hunter2'", 'hunter'), ("db_pwd = 'p@ss w0rd!'", 'ss w0'),
+    ("url = 'postgres://me:p@ssw0rd@host/db'", 'ssw0rd'), ("url = 'postgres://me:a/b@host/db'", 'a/b@'), ("password = \"it's 4 secrets\"", 'secrets"')])
+def test_secrets_are_hidden_whole(text, secret):
+    names = {'__name__': 'somebodys_script'}
+    found = failure(f'def send(value): raise ValueError(value)\n{text}\nsend({text.split(" = ")[0]})', names)
+    assert secret not in str(found) and secret not in found._repr_html_(), found
+
+
+def test_masks_of_255(names):
+    "The number of outputs is the second size of predictions, and another one does not help."
+    code = 'for file in files: Image.new("L", (64, 64), 255).save(file)\n' \
+           "dls = SegmentationDataLoaders.from_label_func(path, files, lambda f: f, codes=['background', 'thing'], bs=4, num_workers=0)\n" \
+           'learn = unet_learner(dls, models.resnet18, pretrained=False)\nlearn.fit(1)'
+    found = failure(code, names)
+    assert found.kind.name == 'more classes than outputs' and found.facts['outputs of the model'] == '2' and not found.fix and '> 0' in found.advice
+
+
+@pytest.mark.parametrize('rate, broken', [('1e-5', 'nan'), ('1e30', 'nan'), ('1e-5', 'inf')])
+def test_NaN_that_no_rate_made(names, rate, broken):
+    code = f"class Broken(Callback):\n    def before_batch(self): self.learn.xb = (self.xb[0]*float('{broken}'),)\n"
+    found = failure(f'{code}{DLS}learn = vision_learner(dls, arch, metrics=RocAucBinary(), cbs=Broken())\nlearn.fit_one_cycle(1, {rate})', names)
+    assert found.kind.name == 'NaN among the numbers' and not found.fix, found
+
+
+@pytest.mark.parametrize('code', [
+    'text = get().data', "from sklearn.linear_model import LogisticRegression\nLogisticRegression().fit([[0], [1]], [0, 1]).classes",
+    "from torchvision.datasets import FakeData\nFakeData(4).data", "from torchvision.datasets import FakeData\nfake = FakeData(4)\nfake.data",
+    'preds = torch.rand(4, 2)\naccuracy(preds)', 'def process(input, n): return n\nprocess()', 'F.relu()', 'def f(): return 3\nf(1)', 'nn.ReLU()()',
+    "class HTTPStatusError(Exception): pass\nraise HTTPStatusError(\"Client error '403 Forbidden' for url 'https://example.org/api'\")",
+    "raise OSError(24, 'Too many open files')", 'def f():\n    return 3\nF.cross_entropy(torch.rand(4, 2), torch.tensor([0, 1]))'])
+def test_nothing_is_proposed_without_evidence(names, code):
+    "Neither a name of fastai for a value of another library, nor a metric, a search engine, workers or a class that are not there."
+    names['get'] = type('Response', (), {})
+    found = failure(code, names)
+    assert not found.fix and not re.search('fastai|only be named|search engine|Worker|self|the loader hands|makes rows', f'{found.cause} {found.kind and found.kind.name} {found.facts}'), found
+
+
+def test_a_metric_is_named_only_among_metrics(names):
+    assert failure(DLS + 'learn = vision_learner(dls, arch, metrics=[accuracy(), error_rate])', names).fix == 'learn = vision_learner(dls, arch, metrics=[accuracy, error_rate])'
+    assert failure('metrics = [accuracy()]', names).fix == 'metrics = [accuracy]'
+
+
+@pytest.mark.parametrize('old, today', [
+    ("learn.callback_fns.append(partial(SaveModelCallback, fname='best'))", "learn.add_cb(SaveModelCallback(fname='best'))"),
+    ('learn = vision_learner(dls, arch, callback_fns=[ShowGraph])', 'learn = vision_learner(dls, arch, cbs=[ShowGraphCallback])'),
+    ('learn.validate(learn.data.valid_dl)', 'learn.validate(dl=learn.dls.valid)'), ('learn.get_preds(dl=learn.data.valid_dl)', 'learn.get_preds(dl=learn.dls.valid)'),
+    ('preds, y = learn.TTA(ds_type=1)', ''), ('learn.data.show_batch(rows=1)', 'learn.dls.show_batch(nrows=1)'),
+    ('learn.fit_one_cycle(1, max_lr=slice(1e-4, 1e-3), callbacks=[])', 'learn.fit_one_cycle(1, lr_max=slice(1e-4, 1e-3), cbs=[])'),
+    ('learn.fit_one_cycle(1, max_lr=1e-3, div_factor=25.)', 'learn.fit_one_cycle(1, lr_max=1e-3, div=25.0)'), ('learn.fit_one_cycle(1, max_lr=1e-3, of_no_version=1)', ''),
+    ("data = ImageDataBunch.from_name_re(path, files, r'/([^/]+)/[^/]+$', bs=4)", "data = ImageDataLoaders.from_path_re(path, files, r'/([^/]+)/[^/]+$', bs=4)"),
+    ('data = ImageDataBunch.from_name_func(path, files, label_func=lambda x: x.parent.name, bs=4)',
+     'data = ImageDataLoaders.from_path_func(path, files, label_func=lambda x: x.parent.name, bs=4)')])
+def test_an_old_line_is_changed_as_a_whole(names, old, today):
+    run(LEARN, names)
+    found = failure(old, names)
+    assert found.fix == today and (today or found.advice), found
+    if today: run(today, names, 'the_change.py')
+
+
+def test_aug_transforms_among_the_item_transforms(names):
+    found = failure("block = DataBlock((ImageBlock, CategoryBlock), get_items=get_image_files, get_y=parent_label, item_tfms=[Resize(28), aug_transforms()])\ndls = block.dataloaders(path, bs=4)", names)
+    assert 'item_tfms=[Resize(28)], batch_tfms=[*aug_transforms()]' in found.fix
+    run(found.fix + '\ndls.one_batch()', names, 'the_change.py')
+
+
+NET = 'class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.l = nn.Linear(3*28*28, 2)\n    def forward(self, x): return self.l({})\n'
+
+
+@pytest.mark.parametrize('forward, look', [('x.view(64, -1)', 'x.view(x.shape[0], -1)'), ('x[:, :1].flatten(1)', 'nn.Linear(784, 2)')])
+def test_a_change_is_for_the_learner_that_failed(names, forward, look):
+    "A view for another batch size is no layer of a wrong size; and no other Learner that is called `learn` is changed."
+    run(LEARN, names)
+    found = failure(f'{NET.format(forward)}{DLS}Learner(dls, Net(), loss_func=F.cross_entropy).fit(1)', names)
+    assert not found.fix and look in found.advice, found
+
+
+def test_an_error_of_syntax_without_a_column():
+    for place in (('a.py', 3, None, 'x = ('), ('a.py', None, None, None)):
+        assert 'not closed' in str(diagnose(SyntaxError("'(' was never closed", place)))
+
+
+@pytest.mark.parametrize('code', ['return 5', 'print "a"', 'f() = 3', 'break'])
+def test_words_where_Python_does_not_take_them(code):
+    with pytest.raises(SyntaxError) as caught:
+        compile(code, 'a.py', 'exec')
+    assert [kind.name for kind in diagnose(caught.value).kinds] == ['words where Python does not take them']

@@ -162,7 +162,8 @@ def lines_of(
 ) -> list[tuple[str, str]]: # the place and the code
     "The reader's own lines that an error went through: that which was run, that which called a library, the innermost."
     if isinstance(error := case.error, SyntaxError) and error.text:
-        return [(f'line {error.lineno}', f'{error.text.rstrip()}\n{" "*(error.offset - 1)}^')]
+        caret = f'\n{" "*(error.offset - 1)}^' if error.offset else ''
+        return [(f'line {error.lineno}', error.text.rstrip() + caret)]
     def code(call):
         whole = statement(call)
         if len(whole.splitlines()) <= 8: return whole
@@ -199,7 +200,7 @@ class Read:
         self.error, self.kinds, self.facts, self.fix, self.lines, self.steps = error, [], {}, '', [], []
         if error is None: return
         chain = [first := Case(error)]
-        while inner := behind(chain[-1]): chain.append(inner)
+        while (inner := behind(chain[-1])) and all(inner.error is not one.error for one in chain): chain.append(inner)
         for general, case in product((False, True), chain): # what is known closely, wherever in the chain, comes first
             found, notes = recognised(case, general)
             if case is first and not general or found: self.notes = notes

@@ -6,14 +6,15 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/diagnose/kind.html.md"""
 
 # %% auto #0
 __all__ = ['FASTAI', 'ISSUES', 'PYTORCH', 'KINDS', 'LOADERS', 'LEARNER', 'TFMS', 'BLOCK', 'LOADING', 'Found', 'Kind', 'kind',
-           'learner_of', 'loader_of', 'held_by_reader', 'name_held', 'loaders_of', 'loaders_line', 'learner_line',
-           'block_line', 'in_words', 'with_tfms_of_today', 'in_loaders', 'in_learner']
+           'learner_of', 'loader_of', 'held_by_reader', 'name_held', 'loaders_of', 'is_here', 'loaders_line',
+           'learner_line', 'block_line', 'in_words', 'with_tfms_of_today', 'in_loaders', 'in_learner']
 
 # %% ../../nbs/api/diagnose/52_kind.ipynb #cell-002
-import re
+import re, sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import update_wrapper
+from pathlib import Path
 
 # %% ../../nbs/api/diagnose/52_kind.ipynb #cell-003
 from .patch import argument, call_in, called_name, patched, renamed
@@ -102,6 +103,7 @@ def name_held(
     otherwise: str # the name to use if the reader has none for it
 ) -> str:
     "What the reader calls a value."
+    otherwise = f'your_{otherwise}' if otherwise in case.held else otherwise # not the name of something else
     return next((name for name, held in case.held.items() if held is value and not name.startswith('_')), otherwise)
 
 def loaders_of(
@@ -112,6 +114,21 @@ def loaders_of(
     if (found := case.find('dls', 'DataLoaders')) is not None: return found
     loader, held = loader_of(case), held_by_reader(case, 'DataLoaders').values()
     return next((dls for dls in held if any(one is loader for one in dls.loaders)), None)
+
+# %% ../../nbs/api/diagnose/52_kind.ipynb #cell-k04
+def is_here(
+    module: str,      # 'matplotlib.pyplot'
+    own: bool = False # whether the folder that the program runs in counts
+) -> bool:
+    "Whether a module can be imported. Nothing is, nor are the packages that it is in."
+    if module in sys.modules: return sys.modules[module] is not None
+    name, where = '', [path for path in sys.path if own or path and Path(path).absolute() != Path.cwd()]
+    for part in module.split('.'):
+        name = f'{name}.{part}'.lstrip('.')
+        specs = (finder.find_spec(name, where) for finder in sys.meta_path if hasattr(finder, 'find_spec'))
+        if (spec := next(filter(None, specs), None)) is None: return False
+        where = list(spec.submodule_search_locations or ())
+    return True
 
 # %% ../../nbs/api/diagnose/52_kind.ipynb #cell-011
 LOADERS = r'from_(?!stats|learner)\w+|dataloaders' # the calls that make a DataLoaders

@@ -165,20 +165,27 @@ def a_transform_without_parentheses(case, match):
 # %% ../../../nbs/api/diagnose/kinds/54_batches.ipynb #cell-d01
 def starred(
     code: str # of a list of transforms
-) -> str: # '' if no list stands in it
-    "A list of transforms in which `aug_transforms()` has its star."
-    if not code.startswith('['): return ''
+) -> tuple[list[str], list[str]]: # its parts, and those of them that are lists; empty if no list stands in it
+    "The parts of a list of transforms, `aug_transforms()` with its star."
+    if not code.startswith('['): return [], []
     is_list = lambda node: isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'aug_transforms'
     nodes = ast.parse(code).body[0].value.elts
     parts = ['*'*is_list(node) + ast.unparse(node) for node in nodes]
-    return f'[{", ".join(parts)}]' if any(map(is_list, nodes)) else ''
+    lists = [part for node, part in zip(nodes, parts) if is_list(node)]
+    return (parts, lists) if lists else ([], [])
 
 @kind(error='TypeError|AttributeError', says='.', link='vision.augment')
 def a_list_of_transforms_in_a_list(case, match):
     "`aug_transforms` gives a list; among other transforms in a list it needs a star, `*aug_transforms()`."
-    changed = {where: code for where in ('batch_tfms', 'item_tfms') if (code := starred(written(case, where)))}
-    if not changed: return None
-    return in_loaders(case, {where: written(case, where) for where in changed}, **changed)
+    (items, late), (batches, _) = (starred(written(case, where)) for where in ('item_tfms', 'batch_tfms'))
+    if not items and not batches: return None
+    facts = {where: code for where in ('batch_tfms', 'item_tfms') if (code := written(case, where))}
+    as_list = lambda parts: f'[{", ".join(parts)}]' if parts else None
+    if not items: return in_loaders(case, facts, batch_tfms=as_list(batches))
+    if facts.get('batch_tfms') and not batches:
+        return Found(facts, look='`aug_transforms()` works on batches: it belongs among the `batch_tfms`, with a star.')
+    rest = as_list([part for part in items if part not in late])
+    return in_loaders(case, facts, item_tfms=rest, batch_tfms=as_list([*late, *batches]))
 
 # %% ../../../nbs/api/diagnose/kinds/54_batches.ipynb #cell-d06
 @kind(error='TypeError|AttributeError', says='.', inside=r'data\.core\.show_batch', link='data.core')

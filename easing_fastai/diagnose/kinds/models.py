@@ -26,7 +26,8 @@ from types import FunctionType
 from ..kind import (LEARNER, PYTORCH, Found, held_by_reader, in_learner, in_loaders, kind,
                                          learner_line, learner_of, name_held)
 from ..patch import argument, call_in, names_read, patched, with_nodes
-from ..traceback import Case, definition, described, is_a, made_by, statement, text_of, value_at
+from ..traceback import (Case, definition, described, is_a, made_by, parsed, statement, text_of,
+                                              value_at)
 
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-009
 @kind(error='AssertionError', says='`n_out` is not defined', link='vision.learner')
@@ -89,7 +90,7 @@ def layer_change(
 ) -> str: # '' if it is no part of a model that the reader has a name for
     "Lines that put another layer in the place of one, and make the optimizer know it."
     learn = learner_of(case)
-    name = name_held(case, learn, 'learn')
+    if not (name := name_held(case, learn, '')) and learn is not None: return ''
     models = held_by_reader(case, 'Module') if learn is None else {f'{name}.model': learn.model}
     modules = [(model, *found) for model, whole in models.items() for found in whole.named_modules()]
     places = [(model, place) for model, place, part in modules if part is layer]
@@ -111,8 +112,14 @@ def more_classes_than_outputs(case, match):
     "A label has a number that the model has no output for."
     if (facts := loss_facts(case)) is None: return None
     learn = learner_of(case)
+    target, outputs = prediction_and_target(case)[1], learn.pred.shape[min(1, learn.pred.ndim - 1)]
     needed = max(int(match[1]) + 1, len(getattr(learn.dls, 'vocab', None) or ()))
-    facts |= {'outputs of the model': learn.pred.shape[-1], 'the class it should say': f'number {match[1]}'}
+    facts |= {'outputs of the model': outputs, 'the class it should say': f'number {match[1]}'}
+    if target.ndim > 1: # masks
+        facts['numbers in these masks'] = ', '.join(map(str, target.unique().tolist()[:12]))
+        look = f'The masks have to hold classes from 0 to {outputs - 1}. Of 0 and 255 make them as ' \
+               "`(np.array(Image.open(mask)) > 0).astype('uint8')`; `vision_learner` and `unet_learner` take `n_out=`."
+        return Found(facts, look=look, cause='A mask holds a number that the model has no output for.')
     if call_in(learner_line(case), 'vision_learner|unet_learner'): return in_learner(case, facts, n_out=str(needed))
     layers = [layer for layer in learn.model.modules() if type(layer).__name__ == 'Linear']
     change = layer_change(case, layers[-1], f'nn.Linear({layers[-1].in_features}, {needed})') if layers else ''
@@ -213,8 +220,15 @@ def other_metric(
 def a_metric_with_parentheses(case, match):
     "The metric was called when it should only be named."
     if not case.own or case.calls[-1] is not case.own[-1]: return None
-    named = lambda node: match[1] if isinstance(node, ast.Call) and getattr(node.func, 'id', '') == match[1] else None
-    return Found({'you wrote': f'{match[1]}()', 'it waits for': match[2]}, with_nodes(case.statement, named))
+    tree = parsed(case.statement)
+    places = [node.value for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == 'metrics']
+    made = (node for node in tree.body if isinstance(node, ast.Assign))
+    places += [node.value for node in made if 'metrics' in ast.unparse(node.targets[0])]
+    is_metric = lambda node: any(ast.unparse(node) in map(ast.unparse, ast.walk(place)) for place in places)
+    is_call = lambda node: isinstance(node, ast.Call) and ast.unparse(node) == f'{match[1]}()' and is_metric(node)
+    change = with_nodes(case.statement, lambda node: match[1] if is_call(node) else None)
+    if change == case.statement: return None
+    return Found({'you wrote': f'{match[1]}()', 'it waits for': match[2]}, change)
 
 @kind(error='TypeError|RuntimeError', link='metrics', inside=r'learner\.accumulate',
       says=r"unsupported operand type\(s\) for \*: '\w*Metric' and 'int'|Boolean value of Tensor with more than one")
@@ -376,9 +390,14 @@ def a_layer_that_gets_another_number_of_inputs(case, match):
     layer, came = case.find('self', 'Linear'), case.find('input')
     if came is None or layer is None: return None
     facts = {'the layer': f'Linear, {wants} numbers in, {out} out', 'what came': came, 'in a row': gets}
+    images = len(x[0]) if (x := getattr(learner_of(case), 'xb', None)) else rows
+    if came.ndim <= 2 and rows != images:
+        cause = f'A `view` or `reshape` in the model makes {rows} rows of {images} images.'
+        look = 'In `forward`: `x.flatten(1)`, or `x.view(x.shape[0], -1)`, makes a row of each image.'
+        return Found(facts, look=look, cause=cause)
     new = f'nn.Linear({gets if came.ndim <= 2 else came[0].numel()}, {out})'
     change = layer_change(case, layer, new if came.ndim <= 2 else f'nn.Sequential(nn.Flatten(), {new})')
-    return Found(facts, change) if change else None
+    return Found(facts, change, '' if change else f'The layer that fits: `{new}`.')
 
 @kind(error='RuntimeError', link='vision.augment',
       says="Calculated padded input size.*Kernel size can't be greater.*|Given input size.*Output size is too small")

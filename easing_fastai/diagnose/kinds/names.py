@@ -7,7 +7,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/diagnose/kinds/names.htm
 # %% auto #0
 __all__ = ['OLD', 'PACKAGES', 'OLD_MODULE', 'REWRITES', 'OURS', 'SYNONYMS', 'NO_NAME', 'Old', 'table', 'one_call_of_loaders',
            'callbacks_that_are_made', 'normalized', 'loaders_of_today', 'transforms_of_today', 'is_of_another_library',
-           'takes', 'old_name', 'without_old_names', 'a_name_of_an_older_version',
+           'takes', 'old_name', 'without_old_names', 'with_arguments_of_today', 'a_name_of_an_older_version',
            'an_argument_that_the_function_does_not_have', 'home_of', 'is_installed', 'a_name_that_was_not_imported',
            'a_name_that_nothing_gave', 'an_argument_that_is_missing', 'a_module_of_an_older_fastai',
            'a_module_that_is_not_here']
@@ -19,9 +19,10 @@ from typing import NamedTuple
 
 # %% ../../../nbs/api/diagnose/kinds/59_names.ipynb #cell-003
 from ...base.files import packaged, rows_of
-from ..kind import FASTAI, LOADERS, Found, kind, with_tfms_of_today
+from ..kind import FASTAI, LOADERS, Found, is_here, kind, with_tfms_of_today
+from .models import a_metric_with_parentheses
 from ..patch import argument, call_in, called_name, patched, renamed, with_nodes
-from ..traceback import Case, is_cell, parsed, value_at
+from ..traceback import Case, attribute_of, is_a, is_cell, parsed, value_at
 
 # %% ../../../nbs/api/diagnose/kinds/59_names.ipynb #cell-007
 class Old(NamedTuple):
@@ -61,12 +62,13 @@ def one_call_of_loaders(
 def callbacks_that_are_made(
     line: str # a statement of version 1
 ) -> str:
-    "`callback_fns=[partial(C, a=1)]` as `cbs=[C(a=1)]`."
+    "`callback_fns=[partial(C, a=1)]` as `cbs=[C(a=1)]`, and `callback_fns.append(…)` as `add_cb(…)`."
     def made(node):
         if not isinstance(node, ast.Call) or called_name(node) != 'partial': return None
         first, *others = map(ast.unparse, (*node.args, *node.keywords))
         return f'{first}({", ".join(others)})'
-    return renamed(with_nodes(line, made), 'callback_fns', 'cbs')
+    line = renamed(with_nodes(line, made), 'callback_fns.append', 'add_cb')
+    return '' if '.callback_fns' in line else renamed(line, 'callback_fns', 'cbs')
 
 def normalized(
     line: str # a statement of version 1
@@ -84,7 +86,8 @@ def normalized(
 def loaders_of_today(
     line: str # a statement of version 1
 ) -> str: # '' if other arguments are given than those of today
-    "A call of `ImageDataBunch`, with all that fastai would swallow today in its new form."
+    "A call of `ImageDataBunch`, with all that fastai would swallow today in its new form; it took whole paths."
+    for of in ('re', 'func'): line = renamed(line, f'from_name_{of}', f'from_path_{of}')
     line = with_tfms_of_today(renamed(line, 'ImageDataBunch', 'ImageDataLoaders'))
     return normalized(line) if line and call_in(line, 'normalize') else line
 
@@ -104,9 +107,11 @@ def is_of_another_library(
     case: Case,
     name: str # of an attribute in the reader's line
 ) -> bool:
-    "Whether the thing that was asked for it is known, and of another library: of objects, all but fastai's."
+    "Whether the thing that was asked for it is of another library, or not known: of objects, all but fastai's."
     nodes = [node for node in ast.walk(parsed(case.statement)) if getattr(node, 'attr', '') == name]
     values = [value for node in nodes if (value := value_at(case, node.value)) is not None]
+    if not values: values = [value for value in [getattr(case.error, 'obj', None)] if value is not None]
+    if not values and isinstance(case.error, AttributeError): return True
     if kind_of := re.match(r"'(?:\w+\.)*(\w+)' object has no attribute", case.message):
         homes = ('builtins', 'types', 'numpy', 'pandas', 'torch')
         plain = any(hasattr(sys.modules.get(home), kind_of[1]) for home in homes)
@@ -150,10 +155,35 @@ def without_old_names(
         if not isinstance(node, ast.Attribute) or (value := value_at(case, node.value)) is None: continue
         row = next((old for old in OLD if old.name == node.attr and f'.{old.name}' in old.old and not old.was), None)
         is_other = row and not row.rename and ast.dump(node) not in map(ast.dump, called) # test_dl was no function
-        if hasattr(value, node.attr) and not is_other: continue
+        if attribute_of(value, node.attr, ...) is not ... and not is_other: continue
         if row is None or not row.rename: return '', row.today if row else ''
         change = renamed(change, f'.{node.attr}', f'.{row.rename}')
     return change, ''
+
+def with_arguments_of_today(
+    case: Case,
+    change: str # a statement of today's names
+) -> str: # '' if it gives something that has no name of today
+    "What the calls give in today's form, too: all of it, or no change."
+    called = lambda old: {called_name(node) for node in ast.walk(parsed(old.old)) if isinstance(node, ast.Call)}
+    for call in [node for node in ast.walk(parsed(change)) if isinstance(node, ast.Call)]:
+        function = value_at(case, call.func) or vars(sys.modules.get('fastai.vision.all', ast)).get(called_name(call))
+        try: names = inspect.signature(function).parameters
+        except (TypeError, ValueError): continue
+        made = inspect.unwrap(function.__init__ if isinstance(function, type) else function)
+        flags = getattr(getattr(made, '__code__', None), 'co_flags', inspect.CO_VARKEYWORDS)
+        for name in [one.arg for one in call.keywords if one.arg and one.arg not in names]:
+            rows = (old for old in OLD if old.name == name and f'{name}=' in old.old)
+            row = next((old for old in rows if not old.was or called_name(call) in called(old)), None)
+            if row is None and flags & inspect.CO_VARKEYWORDS: continue # handed on
+            if row is None or not row.rename: return ''
+            new, is_old = row.rename.split('(')[-1], lambda node: isinstance(node, ast.keyword) and node.arg == name
+            as_new = lambda node: f'{new}={ast.unparse(node.value)}' if is_old(node) else None
+            change = REWRITES[name](change) if name in REWRITES else with_nodes(change, as_new)
+    first = argument(change, 'validate|get_preds', 0)
+    if first and is_a(value_at(case, ast.parse(first).body[0].value), 'DataLoader'):
+        change = patched(change, 'validate|get_preds', _0=f'dl={first}')
+    return change
 
 @kind(error='NameError|ImportError|AttributeError|TypeError', says='.', link=FASTAI)
 def a_name_of_an_older_version(case, match):
@@ -164,6 +194,7 @@ def a_name_of_an_older_version(case, match):
     if old.name in REWRITES: change = REWRITES[old.name](case.statement)
     else: change = renamed(case.statement, old.was or old.name, old.rename) if old.rename else ''
     change, other = without_old_names(case, change)
+    change = with_arguments_of_today(case, change) if change else ''
     return Found(facts, change, '' if change else f'For example, today: `{other or today}`.')
 
 # %% ../../../nbs/api/diagnose/kinds/59_names.ipynb #cell-014
@@ -210,11 +241,11 @@ def home_of(
     return 'from fastai.vision.all import *' if hasattr(sys.modules.get('fastai.vision.all'), name) else '', None
 
 def is_installed(
-    module: str # 'matplotlib.pyplot'
+    row: dict # of the table of packages
 ) -> bool:
-    "Whether a module can be imported here."
-    try: return importlib.import_module(module) is not None
-    except ImportError: return False
+    "Whether a module is here, and the package that installs it."
+    package = [one['module'] for one in PACKAGES if one['module'] == row['install']] # as ipywidgets
+    return all(map(is_here, (row['module'], *package)))
 
 @kind(**NO_NAME)
 def a_name_that_was_not_imported(case, match):
@@ -226,7 +257,7 @@ def a_name_that_was_not_imported(case, match):
     if not is_cell(call.frame) and call.module != '__main__':
         file = Path(call.code.co_filename).name
         return Found(facts, look=f'`{home}` belongs at the top of {file}; for nbdev, into a cell with `#| export`.')
-    if row is None or is_installed(row['module']): return Found(facts, f'{home}\n{case.statement}')
+    if row is None or is_installed(row): return Found(facts, f'{home}\n{case.statement}')
     return Found(facts | {'installed here': 'no'}, f'pip install {row["install"]}', f'Then `{home}`.')
 
 # %% ../../../nbs/api/diagnose/kinds/59_names.ipynb #cell-018b
@@ -245,7 +276,7 @@ def an_argument_that_is_missing(case, match):
     "The function has arguments without a default, and this call does not give them all."
     call = call_in(case.statement, match[1].removesuffix('.__init__').split('.')[-1])
     if not case.before or case.calls[-1] is not case.before[-1] or call is None: return None
-    if re.search(r"'(inp|input|preds?|y_pred|targs?)'", match[2]): return None # a metric, which is only named
+    if a_metric_with_parentheses.look(case, match): return None
     facts = {'the function': match[1], 'missing': match[2]}
     function = value_at(case, call.func)
     if callable(function): facts['it takes'] = ', '.join(inspect.signature(function).parameters)

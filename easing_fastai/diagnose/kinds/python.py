@@ -8,24 +8,24 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/diagnose/kinds/python.ht
 __all__ = ['PYTHON', 'PANDAS', 'KEY', 'ATTRIBUTES', 'NONES', 'GONE', 'WRITES', 'asked', 'values_of', 'alike', 'instead',
            'a_key_that_the_dictionary_does_not_have', 'a_column_that_the_table_does_not_have',
            'a_row_that_the_table_does_not_have', 'a_position_after_the_last', 'a_name_that_the_value_does_not_have',
-           'a_value_that_is_not_there_yet', 'something_else_handed_to_a_function', 'is_module', 'version_of',
-           'place_of_name', 'a_name_that_the_module_does_not_have', 'a_setting_that_the_function_does_not_have',
+           'a_value_that_is_not_there_yet', 'something_else_handed_to_a_function', 'version_of', 'place_of_name',
+           'a_name_that_the_module_does_not_have', 'a_setting_that_the_function_does_not_have',
            'more_arguments_than_the_function_takes', 'another_number_of_values_than_names',
            'an_argument_that_a_library_hands_over', 'a_condition_that_is_not_met', 'a_file_that_is_not_there']
 
 # %% ../../../nbs/api/diagnose/kinds/59_python.ipynb #cell-002
-import ast, difflib, importlib.util, inspect, re, sys
+import ast, difflib, inspect, re, sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 # %% ../../../nbs/api/diagnose/kinds/59_python.ipynb #cell-003
 from ...base.show import listed, plural, shorten
-from ..kind import Found, kind, learner_of
+from ..kind import Found, is_here, kind, learner_of
 from .files import nearest
 from .names import PACKAGES, old_name, table
 from ..patch import call_in, names_read, renamed
-from ..traceback import (Case, expression, is_a, made_by, parsed, statement,
+from ..traceback import (Case, attribute_of, expression, is_a, made_by, parsed, statement,
                                               value_at)
 
 # %% ../../../nbs/api/diagnose/kinds/59_python.ipynb #cell-006
@@ -195,7 +195,7 @@ def a_value_that_is_not_there_yet(case, match):
         rows = [row for row in NONES if re.fullmatch(row['name'], node.attr)
                 and (held is None or is_a(held, row['kind'].removeprefix('None of ')))]
         is_none = failed is not None and ast.dump(node) == ast.dump(failed) # what a function gave may be unknown
-        if held is not None: is_none = getattr(held, node.attr, node) is None
+        if held is not None: is_none = attribute_of(held, node.attr, node) is None
         if not rows or not is_none: continue
         facts = {shorten(ast.unparse(node), 60): 'None', shorten(written, 60): '?' if held is None else held}
         cause, look = (rows[0][part].replace('{value}', written) for part in ('cause', 'look'))
@@ -223,13 +223,6 @@ def something_else_handed_to_a_function(case, match):
 
 # %% ../../../nbs/api/diagnose/kinds/59_python.ipynb #cell-022
 GONE = table('gone.csv') # a module, a name that it had, what to do instead
-
-def is_module(
-    name: str # 'torchvision.transforms'
-) -> bool:
-    "Whether a part of a library could be imported."
-    try: return importlib.util.find_spec(name) is not None
-    except (ImportError, AttributeError, ValueError): return False
 
 def version_of(
     module: str # 'torchvision.models'
@@ -270,7 +263,7 @@ def a_name_that_the_module_does_not_have(case, match):
     row = next((row for row in GONE if re.fullmatch(row['module'], module) and re.fullmatch(row['name'], name)), None)
     if row: return Found(facts, look=row['look'], cause=f'`{module}` had `{name}` in an older version.')
     if own: return Found(facts, look='Was it changed? Restart the notebook. Should it be a library? Rename that file.')
-    if is_module(f'{module}.{name}') and isinstance(case.error, AttributeError):
+    if is_here(f'{module}.{name}') and isinstance(case.error, AttributeError):
         cause = f'`{name}` is a part of the library that has to be imported, too.'
         return Found(facts, f'import {module}.{name}\n{case.statement}', cause=cause)
     names = [one for one in dir(held) if not one.startswith('_')] if held else []
@@ -308,7 +301,7 @@ def more_arguments_than_the_function_takes(case, match):
     method = isinstance(call.func, ast.Attribute) and given == len(call.args) + 1
     facts = {'the function': match[1], 'you gave': len(call.args), 'it takes': most - method}
     look = f'`{ast.unparse(call.func)}()` takes nothing between its brackets.' if most == method else ''
-    if most == 0: look = f'`def {name}(self, …)` in a class; a function without parameters takes nothing.'
+    if most == 0 and method: look = f'`def {name}(self, …)` in a class; a function without parameters takes nothing.'
     return Found(facts, look=look or f'`help({ast.unparse(call.func)})` says what it takes, and in which order.')
 
 @kind(error='ValueError', link=PYTHON + 'tutorial/datastructures.html#tuples-and-sequences', general=True,

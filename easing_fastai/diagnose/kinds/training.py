@@ -33,8 +33,12 @@ def a_learning_rate_that_makes_NaN(case, match):
     "The steps were so large that the weights became NaN, not a number. What was learned is lost."
     learn = learner_of(case) or getattr(case.find('self', 'Recorder'), 'learn', None)
     if not (broken := tensors_with_nan(learn)): return None
-    rates = ', '.join(f'{hyper["lr"]:g}' for hyper in learn.opt.hypers) if learn.opt else '?'
-    facts, line = {'tensors of the model with NaN in them': broken, 'learning rate': rates}, made_by(case, learn)
+    images = [x for x in vars(learn).get('xb', ()) if is_a(x, 'Tensor')]
+    used = [hyper['lr'] for hyper in learn.opt.hypers] if learn.opt else []
+    rate = max([*getattr(learn.recorder, 'lrs', ()), *used], default=0) # where it ends, it may be small
+    if rate <= 1e-2 or not all(bool(x.isfinite().all()) for x in images): return None # other causes are as likely
+    facts = {'tensors of the model with NaN in them': broken, 'learning rate': f'{rate:g}'}
+    line = made_by(case, learn)
     if not line: return Found(facts, look='Make the model anew, and train it with a smaller rate, such as 1e-3.')
     again = f'{name_held(case, learn, "learn")}.fit_one_cycle(1, 1e-3)'
     return Found(facts, f'{line}   # anew: these weights are lost\n{again}')
