@@ -495,18 +495,78 @@ def test_how_a_camera_was_held(tmp_path, orientation):
     assert one_file.look_at(tmp_path / 'x.jpg').problems == ([(kind, f'orientation {orientation}')] if kind else [])
 
 
+@pytest.mark.parametrize('packed', [None, 'tiff_lzw'])
+def test_a_tiff_is_turned_by_pillow(tmp_path, packed):
+    "So nobody has to."
+    Image.new('RGB', (40, 30)).save(tmp_path / 'x.tif', tiffinfo={0x0112: 6}, compression=packed)
+    seen = one_file.look_at(tmp_path / 'x.tif')
+    with Image.open(tmp_path / 'x.tif') as image: assert image.convert('RGB').size == (seen.width, seen.height) == (30, 40)
+    assert seen.problems == []
+
+
+NUMBERS = {
+    'of 8 bits': (np.linspace(0, 255, 1024).astype(np.uint16), False), 'one of 256': (np.linspace(0, 256, 1024).astype(np.uint16), False),
+    'a tenth above': (np.linspace(0, 283, 1024).astype(np.uint16), True), 'of 16 bits': (np.linspace(0, 65535, 1024).astype(np.uint16), True),
+    'small': (np.linspace(0, 200, 1024).astype(np.int32), False), 'below 0': (np.linspace(0, -9, 1024).astype(np.int32), True),
+    '0 to 1': (np.linspace(0, 1, 1024), True), '0 to 2': (np.linspace(0, 2, 1024), True), '0 to 5': (np.linspace(0, 5, 1024), True),
+    '0 to 1, nan first': (np.append(np.nan, np.linspace(0, 1, 1023)), True), 'nan': (np.full(1024, np.nan), True),
+    '0 to 255': (np.linspace(0, 255, 1024), False), '0 to 255, nan first': (np.append(np.nan, np.linspace(0, 255, 1023)), False),
+    'byte order': (np.linspace(0, 200, 1024).astype('>u2'), False), 'byte order, 16 bits': (np.linspace(0, 65535, 1024).astype('>u2'), True),
+}
+
+
 @pytest.mark.parametrize('name', ['x.png', 'x.tif'])
-@pytest.mark.parametrize('most, kind, is_deep', [(255, np.uint16, False), (256, np.uint16, True), (65535, np.uint16, True), (200, np.int32, False),
-                                                 (1, np.float32, True), (255, np.float32, False), (-9, np.int32, True)])
-def test_many_bits_for_small_numbers(tmp_path, name, most, kind, is_deep):
-    "What is lost, is judged by what fastai reads."
-    if name == 'x.png' and kind is not np.uint16: pytest.skip('PNG has no such numbers')
-    pixels = np.linspace(0, most, 32 * 32).astype(kind).reshape(32, 32)
-    Image.fromarray(pixels).save(tmp_path / name)
+@pytest.mark.parametrize('numbers, is_deep', NUMBERS.values(), ids=NUMBERS)
+def test_many_bits_for_small_numbers(tmp_path, name, numbers, is_deep):
+    "What is lost, is judged by the share of the pixels that fastai reads as others."
+    if name == 'x.png' and numbers.dtype != np.uint16: pytest.skip('PNG has no such numbers')
+    pixels = (numbers.astype(np.float32) if numbers.dtype.kind == 'f' else numbers).reshape(32, 32)
+    image = Image.frombytes('I;16B', (32, 32), pixels.tobytes()) if numbers.dtype == '>u2' else Image.fromarray(pixels)
+    image.save(tmp_path / name)
     seen = one_file.look_at(tmp_path / name)
-    assert [kind for kind, _ in seen.problems] == ['deep colours'] * is_deep
-    same = np.array_equal(np.asarray(Image.open(tmp_path / name).convert('RGB'))[..., 0], pixels.astype(int))
-    assert same or is_deep, 'nothing is called good that changes'
+    assert [kind for kind, _ in seen.problems] == ['deep colours'] * is_deep and seen.digest
+
+
+@pytest.mark.parametrize('mode', ['I;16', 'RGBA', 'I;16B'])
+def test_what_differs_where_eight_bits_do_not_show_it(tmp_path, mode):
+    "Numbers above 255, and what is seen by its transparency alone."
+    rng = np.random.default_rng(0)
+    for label in 'ab':
+        (tmp_path / label).mkdir()
+        for i in range(2):
+            if mode == 'RGBA': pixels = np.dstack([np.zeros((32, 32, 3), np.uint8), (rng.random((32, 32)) > 0.5) * 255]).astype(np.uint8)
+            else: pixels = rng.integers(1000, 60000, (32, 32)).astype('>u2' if mode == 'I;16B' else '<u2')
+            Image.frombytes(mode, (32, 32), pixels.tobytes()).save(tmp_path / label / f'{i}.tif')
+    (tmp_path / 'a' / 'copy.tif').write_bytes((tmp_path / 'a' / '1.tif').read_bytes())
+    found = kinds(check_images(tmp_path))
+    assert 'two labels' not in found and found['twice'] == ['a/copy.tif']
+
+
+def test_what_could_be_transparent_and_is_opaque(tmp_path):
+    photo = cuttings('sky', 1)[0]
+    for name, alpha in (('opaque', 255), ('clear', 254)):
+        image = photo.convert('RGBA')
+        image.putalpha(alpha)
+        image.save(tmp_path / f'{name}.png')
+        photo.save(tmp_path / f'{name} too.png')
+    assert one_file.look_at(tmp_path / 'opaque.png').problems == []
+    assert [kind for kind, _ in one_file.look_at(tmp_path / 'clear.png').problems] == ['transparent']
+    same, other = (one_file.look_at(tmp_path / f'{name}.png').digest for name in ('opaque', 'clear'))
+    assert same == one_file.look_at(tmp_path / 'opaque too.png').digest != other
+
+
+@pytest.mark.parametrize('mode', ['RGB', 'RGBA', 'L', 'P'])
+@pytest.mark.parametrize('side', [128, 600])
+def test_a_png_whose_end_is_zeros(tmp_path, mode, side):
+    "Pillow decodes some of them, to other pixels."
+    for seed, piece in enumerate(cuttings('temple', 6)):
+        piece.resize((side, side)).convert(mode).save(tmp_path / 'x.png')
+        whole = (tmp_path / 'x.png').read_bytes()
+        n = len(whole) * (seed + 2) // 10
+        (tmp_path / 'x.png').write_bytes(whole[:n] + bytes(len(whole) - n))
+        for unpack_all in (True, False):
+            seen = one_file.look_at(tmp_path / 'x.png', unpack_all)
+            assert 'damaged' in [kind for kind, _ in seen.problems] and seen.digest is None
 
 
 def photoshop(layers: bytes) -> bytes:
