@@ -348,6 +348,36 @@ def test_sides_are_no_classes(tmp_path):
     assert set(layout.table.label) == {'cat', 'dog'} and layout.kind == 'train and valid'
 
 
+SIDES = [('training_set', 'test_set'), ('seg_train', 'seg_test'), ('train_data', 'val_data'), ('train', 'test_set'), ('TrainImages', 'ValidImages')]
+
+
+@pytest.mark.parametrize('train, valid', SIDES)
+@pytest.mark.parametrize('beside', ['', 'seg_pred/{}.png'])
+def test_sides_by_a_word_in_their_names(tmp_path, train, valid, beside):
+    "They are read as train and valid are, by fastai, too; with training alone, its folders are the classes."
+    names = [f'{side}/{label}/{i}.png' for side in (train, valid) for label in ('cat', 'dog') for i in range(12)]
+    layout = check_images(noise(tmp_path, *names, *(beside.format(i) for i in range(12) if beside))).layout
+    assert layout.kind == 'train and valid' and set(layout.table.label) == {'cat', 'dog'} and layout.table.is_valid.sum() == 24
+    scope = {'path': tmp_path}
+    exec('from fastai.vision.all import *\n' + layout.code.replace('ImageDataLoaders', 'dls = ImageDataLoaders'), scope)
+    assert (len(scope['dls'].train_ds), len(scope['dls'].valid_ds), *scope['dls'].vocab) == (24, 24, 'cat', 'dog')
+    for file in names[24:]: (tmp_path / file).rename(tmp_path / valid / file.replace('/', ' '))
+    assert set(guess_layout(tmp_path).table.label) == {'cat', 'dog'} and f'in {train}: ' in guess_layout(tmp_path).says
+
+
+@pytest.mark.parametrize('sides', [('train_images', 'test_images'), ('train-jpg', 'test-jpg'), ('cars_train', 'cars_test')])
+@pytest.mark.parametrize('are_same', [True, False])
+def test_a_table_beside_sides(tmp_path, sides, are_same):
+    "It counts for the folder it names; images of a test set need not be in it."
+    names = [f'{side}/{side[-5:] * (not are_same)}{i:02}.png' for side in sides for i in range(24)]
+    noise(tmp_path, *names)
+    labels = ''.join(f'{name.rpartition("/")[2]},{"cat" if i % 3 else "dog"}\n' for i, name in enumerate(names[:24]))
+    (tmp_path / 'train.csv').write_text('image_id,label\n' + labels)
+    check = check_images(tmp_path)
+    assert {row.kind for row in check.problems if row.verdict == 'wrong'} <= {'two labels'}, 'noise is the same under names of one length'
+    assert check.layout.kind == 'csv' and set(check.layout.table.file) == {*names[:24]} and set(check.layout.table.label) == {'cat', 'dog'}
+
+
 def test_folders_that_stay_the_classes(tmp_path):
     "A table with other names for them, one of something else, one of half of the images, and one that agrees but for a row."
     names = [f'{"ab"[i % 2]}/{i:02}.png' for i in range(24)]
@@ -395,6 +425,17 @@ NO_CLASSES = {
     'folds': ([f'fold{n}/{{}}.png' for n in (1, 2, 3)], 'the folders fold1, fold2, fold3 are named like parts of a data set'),
     'folds of classes': ([f'Fold_{n}/{label}/{{}}.png' for n in (0, 1) for label in ('cat', 'dog')], 'the folders Fold_0, Fold_1 are named like parts'),
     'batches': (['batch1/{}.png', 'batch2/{}.png'], 'the folders batch1, batch2 are named like parts'),
+    'sides': (['train_images/{}.png', 'test_images/{}.png'], 'the folders test_images, train_images are named like parts'),
+    'sides after a blank': (['my train/{}.png', 'my test/{}.png', 'my rest/{}.png'], 'are named like parts'),
+    'cars': (['cars_train/{}.jpg', 'cars_test/{}.jpg'], 'the folders cars_test, cars_train are named like parts'),
+    'sides of two kinds': ([f'{side}{kind}/{{}}.jpg' for side in ('train', 'test') for kind in 'AB'], 'testA, testB, trainA, trainB are named like'),
+    'sides in names': (['train-jpg/train_{}.jpg', 'test-jpg/test_{}.jpg'], 'the folders test-jpg, train-jpg are named like parts'),
+    'two of each side': ([f'{side}{n}/{label}/{{}}.png' for side in ('train', 'test') for n in 'AB' for label in ('cat', 'dog')], 'named like parts'),
+    'masks of a kind': (['images/{}.png', 'masks_png/{}.png'], 'the folder masks_png seems to hold masks'),
+    'PASCAL': (['JPEGImages/{}.jpg', 'SegmentationClass/{}.png'], 'the folder SegmentationClass seems to hold masks'),
+    'annotations': (['img_dir/{}.jpg', 'ann_dir/{}.png'], 'the folder ann_dir seems to hold masks'),
+    'HAM': ([f'HAM10000_images_part_{n}/ISIC_{{}}.jpg' for n in (1, 2)], 'HAM10000_images_part_1, HAM10000_images_part_2 are named like parts'),
+    'sites': ([f'site{site}/{label}/{{}}.png' for site in 'AB' for label in ('cat', 'dog')], 'the folders siteA, siteB have the same folders in them, cat, dog'),
 }
 
 
@@ -408,7 +449,9 @@ def test_folders_that_are_no_classes(tmp_path, names, words):
     assert words in str(caught.value)
 
 
-@pytest.mark.parametrize('labels', [('mask', 'no_mask'), ('photos', 'drawings'), ('3', '7'), ('class1', 'class2'), ('part_a', 'part_b')])
+@pytest.mark.parametrize('labels', [('mask', 'no_mask'), ('photos', 'drawings'), ('3', '7'), ('class1', 'class2'), ('part_a', 'part_b'),
+                                    ('trainers', 'boots'), ('test tube', 'flask'), ('test tube', 'test strip'), ('valid ticket', 'no ticket'),
+                                    ('train station', 'airport', 'test site', 'harbour'), ('trainA', 'bus'), ('masked', 'images')])
 def test_classes_that_sound_like_parts(tmp_path, labels):
     assert set(guess_layout(noise(tmp_path, *(f'{label}/{i}.png' for label in labels for i in range(9)))).table.label) == set(labels)
 

@@ -20,7 +20,7 @@ import pandas as pd
 from ..base.files import printable
 from ..base.show import listed
 from .words import FILE_COLUMNS, IS_VALID, LABEL_COLUMNS, MASKS, RANDOM_SPLIT, TEST_NAMES
-from .words import VALID_COLUMNS, VALID_NAMES, fastai_line, first_of
+from .words import VALID_COLUMNS, VALID_NAMES, fastai_line, first_of, words_of
 
 # %% ../../nbs/api/images/64c_table.ipynb #cell-019
 MOST_COLUMNS = 10_000
@@ -67,7 +67,7 @@ def file_column(
         for folder in sorted(name for name, _ in folders):
             for ending in sorted(name for name, _ in endings):
                 n = sum(name_of(value, folder, ending) in there for value in values)
-                beside = {*folder.lower().split('/')} & {*VALID_NAMES, *MASKS}
+                beside = {*words_of(folder)} & {*VALID_NAMES, *MASKS}
                 rank = n, not ending, column.lower() in FILE_COLUMNS, not beside # an index may count like the names
                 if n and rank > most: best, most = (column, folder, ending), rank
     return best
