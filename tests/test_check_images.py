@@ -1,5 +1,6 @@
 "check_images and the guess at a layout: folders as they come, and as they should not come."
 import os
+import time
 from pathlib import Path
 from unicodedata import normalize
 
@@ -483,11 +484,48 @@ def test_a_column_for_each_class(tmp_path):
 
 def test_several_columns_of_zeros_and_ones(tmp_path):
     noise(tmp_path, *(f'{i}.png' for i in range(24)))
-    (tmp_path / 'labels.csv').write_text('name,cat,dog\n' + ''.join(f'{i}.png,{i % 2},{i % 3 // 2}\n' for i in range(24)))
-    assert 'no column has the label: cat, dog are 0 or 1' in check_images(tmp_path).layout.csv.problem
-    for columns in ('name,label,blurry', 'name,is_cat,photographer'):
-        (tmp_path / 'labels.csv').write_text(f'{columns}\n' + ''.join(f'{i}.png,{i % 2},{i % 2 if "label" in columns else "ab"[i % 3 // 2]}\n' for i in range(24)))
+    for no in (0, -1):
+        (tmp_path / 'labels.csv').write_text('name,cat,dog\n' + ''.join(f'{i}.png,{i % 2 or no},{i % 3 // 2 or no}\n' for i in range(24)))
+        assert 'no column has the label: cat, dog are 0 or 1' in check_images(tmp_path).layout.csv.problem
+    for columns in ('name,label,blurry', 'name,is_cat'):
+        (tmp_path / 'labels.csv').write_text(f'{columns}\n' + ''.join(f'{i}.png,{i % 2}{",1" * (columns.count(",") - 1)}\n' for i in range(24)))
         assert set(guess_layout(tmp_path).table.label) == {'0', '1'}
+
+
+TABLES = { # of 24 images: the columns, what is in them after the names, what is said; None: it is read
+    'several labels': ('fname,labels', ['person', 'chair person', 'car', 'chair', 'car person'], "several labels, such as 'c"),
+    'two words': ('fname,labels', ['great dane', 'dane', 'polar bear', 'brown bear'], None),
+    'two columns': ('image,site,diagnosis', ['north,ill', 'south,healthy', 'south,ill', 'north,healthy'], 'the columns site, diagnosis may each have'),
+    'one of two is called label': ('image,site,label', ['north,ill', 'south,healthy', 'south,ill', 'north,healthy'], None),
+    'a name and its number': ('image,kind,number', ['cat,1', 'dog,2'], None),
+    'another has one value': ('image,camera,kind', ['a,cat', 'a,dog'], None),
+    'faces': ('image_id,Bald,Smiling,Young', ['1,-1,1', '-1,1,-1', '1,1,-1', '-1,-1,1'], 'no column has the label: Bald, Smiling, Young'),
+    'a class is 1, others -1': ('image_id,cat,dog', ['1,-1', '-1,1'], 'the columns cat, dog have a 1'),
+}
+
+
+@pytest.mark.parametrize('columns, values, words', TABLES.values(), ids=TABLES)
+def test_which_column_has_the_label(tmp_path, columns, values, words):
+    rows = [f'{i}.png,{values[i % len(values)]}\n' for i in range(24)]
+    (noise(tmp_path, *(f'{i}.png' for i in range(24))) / 'labels.csv').write_text(f'{columns}\n' + ''.join(rows))
+    layout = guess_layout(tmp_path)
+    assert (words in layout.csv.problem) if words else layout.kind == 'csv' and layout.table.label.nunique() > 1
+    for i in range(24):
+        (tmp_path / 'ab'[i % 2]).mkdir(exist_ok=True)
+        (tmp_path / f'{i}.png').rename(tmp_path / 'ab'[i % 2] / f'{i}.png')
+    layout = guess_layout(tmp_path)
+    assert 'may each' not in layout.csv.problem, 'folders of classes need no table'
+
+
+def test_a_table_of_features(tmp_path):
+    "Of thousands of columns, only those that name images are compared with all of them."
+    from easing_fastai.images.table import file_column, pd
+    images = [f'class{i % 20}/{i:04}.png' for i in range(400)]
+    table = pd.DataFrame({f'f{i}': [f'{n * i % 997 / 997:.4f}' for n in range(400)] for i in range(500)} | {'file': images})
+    started = time.process_time()
+    assert file_column(table, images) == ('file', '', '') and time.process_time() - started < 1
+    table['file'] = [name[-8:-4] for name in images]
+    assert file_column(table, [name.replace('/', '-').split('-')[1] for name in images]) == ('file', '', '.png')
 
 
 @pytest.mark.parametrize('disk, table', [('NFD', 'NFC'), ('NFC', 'NFD'), ('NFC', 'NFC')])

@@ -217,7 +217,7 @@ def guess_layout(
     guesses = [guess for name in tables if (guess := guess_csv(path, name, images))]
     def rank(guess): # how many images it names; and of those that name as many, what is called labels.csv or train.csv
         n = 0 if guess.problem else guess.table.file.isin(images).sum()
-        return n, bool(re.match('train|labels?', guess.file.lower()))
+        return n, not guess.doubt, bool(re.match('train|labels?', guess.file.lower()))
     csv = max(guesses, key=rank, default=None)
     if empty := empty_training(images, contents.folders, bool(csv and not csv.problem)):
         return Layout('unknown', f'the folder {printable(empty)} holds no images to train with', csv=csv)
@@ -226,6 +226,7 @@ def guess_layout(
         beside = {name.split('/')[0] for name in images if '/' in name} - {inner}
         layout = seen_from_above(guess_layout(path/inner), inner, beside)
     known = layout and layout.kind != 'unknown'
+    if csv and csv.doubt and not known: csv.problem = csv.doubt # classes in folders need no table
     if csv and not csv.problem and (not known or knows_more(csv, layout, images)):
         instead = ', not the folders, which divide the images in another way' if known else ''
         layout = Layout('csv', f'the table {printable(csv.file)}: {csv.columns}{instead}', csv.code, csv.table)
