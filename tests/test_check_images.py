@@ -566,6 +566,29 @@ def test_folders_that_are_closed(photos):
     assert next(iter(module.PROBLEMS)) == 'closed folder'
 
 
+def test_a_class_that_is_left_out_is_told(photos):
+    "Its images have endings that nobody knows, or it looks like a model."
+    from easing_fastai.train.fit import usable_images
+    assert not any('Left out' in note for note in usable_images(check_images(photos))[1])
+    for name in ('big', 'card'):
+        noise(photos, *(f'{name}/{"x" * i}.png' for i in range(1, 13)))
+    for file in (photos / 'big').iterdir(): file.rename(file.with_suffix('.jpg_large'))
+    (photos / 'card/model.json').write_text('{"made_by": "easing-fastai train", "format": 1}')
+    files, notes = usable_images(check_images(photos))
+    assert set(files.label) == {'sky', 'temple', 'flower'}
+    assert any('going by the endings of their names: big.' in note and 'model.json in them: card.' in note for note in notes)
+
+
+def test_a_table_that_says_the_sides_of_class_folders(tmp_path):
+    "It counts; one that has no image for validation says nothing, and a random split decides."
+    names = [f'{"ab"[i % 2]}/{"x" * i}{i:02}.png' for i in range(24)]
+    noise(tmp_path, *names)
+    for last in (24, 16):
+        (tmp_path / 'labels.csv').write_text('name,label,is_valid\n' + ''.join(f'{name},{name[0]},{int(i >= last)}\n' for i, name in enumerate(names)))
+        layout = check_images(tmp_path).layout
+        assert layout.kind == ('csv' if last < 24 else 'folders') and (layout.table.is_valid == True).sum() == 24 - last  # noqa: E712
+
+
 @pytest.mark.parametrize('orientation', range(0, 10))
 def test_how_a_camera_was_held(tmp_path, orientation):
     "5 to 8 lie on their side, 2 to 4 are upside down or mirrored, the others say nothing."

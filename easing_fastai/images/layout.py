@@ -178,6 +178,7 @@ def knows_more(
     rows = csv.table.dropna(subset=['file', 'label']).drop_duplicates('file')
     if rows.file.isin(images).sum() < NEARLY_ALL*len(images): return False
     if layout.kind == 'train and valid' and csv.table.is_valid.isna().all(): return False # the folders say the sides
+    if layout.kind == 'folders' and csv.is_sure and {True, False} <= {*rows.is_valid}: return True # and the sides
     both = rows.merge(layout.table, on='file', suffixes=('', '_of_folder'))
     names, folders = set(both.label), set(both.label_of_folder)
     if not csv.is_sure and len(folders) > 1: return False # a date, a photographer
@@ -228,7 +229,7 @@ def guess_layout(
     known = layout and layout.kind != 'unknown'
     if csv and csv.doubt and not known: csv.problem = csv.doubt # classes in folders need no table
     if csv and not csv.problem and (not known or knows_more(csv, layout, images)):
-        instead = ', not the folders, which divide the images in another way' if known else ''
+        instead = ', not the folders, which say less' if known else ''
         layout = Layout('csv', f'the table {printable(csv.file)}: {csv.columns}{instead}', csv.code, csv.table)
     layout = (layout or holding_masks(images) or labels_in_names(images) or in_parts(images)
               or Layout('unknown', UNKNOWN))
