@@ -229,7 +229,8 @@ def guess_layout(
     known = layout and layout.kind != 'unknown'
     if csv and csv.doubt and not known: csv.problem = csv.doubt # classes in folders need no table
     if csv and not csv.problem and (not known or knows_more(csv, layout, images)):
-        instead = ', not the folders, which say less' if known else ''
+        why = 'divide the images in another way' if csv.table.is_valid.isna().all() else 'do not say the sides as it does'
+        instead = f', not the folders, which {why}' if known else ''
         layout = Layout('csv', f'the table {printable(csv.file)}: {csv.columns}{instead}', csv.code, csv.table)
     layout = (layout or holding_masks(images) or labels_in_names(images) or in_parts(images)
               or Layout('unknown', UNKNOWN))
