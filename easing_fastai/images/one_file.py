@@ -6,7 +6,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/images/one_file.html.md"
 
 # %% auto #0
 __all__ = ['TINY', 'NARROW', 'HUGE', 'SAME_KIND', 'MOST_CHANGED', 'LARGE', 'CHANNELS', 'PASSES', 'SURPLUS', 'fits_ending',
-           'share_that_changes', 'pieces_of', 'is_transparent', 'has_frames', 'problems_of', 'is_unread_kind',
+           'share_that_changes', 'strips_of', 'is_transparent', 'has_frames', 'problems_of', 'is_unread_kind',
            'new_digest', 'mode_to_compare', 'pixels_of', 'digest_of', 'checksums_fit', 'bytes_of_rows', 'damage_of_png',
            'has_all_rows', 'Seen', 'look_at_stream', 'look_at', 'is_image']
 
@@ -54,7 +54,7 @@ def share_that_changes(
     near = (finite.max() - finite.min())/100 # a fraction that is dropped changes much if numbers go from 0 to 5
     return 1 - (abs(finite - new) <= near).sum()/numbers.size
 
-def pieces_of(
+def strips_of(
     image: Image.Image
 ) -> Iterator[Image.Image]: # some rows after the other: there is no second copy of a large image
     "An image in pieces; raises what Pillow raises if it cannot be decoded."
@@ -66,7 +66,7 @@ def is_transparent(
 ) -> bool:
     "True if something can be seen through an image; one that could be transparent may be opaque."
     if not image.has_transparency_data: return False
-    return any(piece.convert('RGBA').getchannel('A').getextrema()[0] < 255 for piece in pieces_of(image))
+    return any(piece.convert('RGBA').getchannel('A').getextrema()[0] < 255 for piece in strips_of(image))
 
 def has_frames(
     image: Image.Image
@@ -132,7 +132,7 @@ def pixels_of(
     image.load() # a TIFF is turned now
     mode = mode_to_compare(image)
     yield f'{image.size}{mode}'.encode()
-    for piece in pieces_of(image): yield (piece if piece.mode == mode else piece.convert(mode)).tobytes()
+    for piece in strips_of(image): yield (piece if piece.mode == mode else piece.convert(mode)).tobytes()
 
 def digest_of(
     stream: BinaryIO # an open image file

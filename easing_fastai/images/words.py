@@ -45,6 +45,7 @@ def are_sides(
     sides = [*map(side_of, folders)]
     return {'train', 'valid'} <= {*sides} and sides.count('') <= 1
 
+# %% ../../nbs/api/images/64b_words.ipynb #cell-w13
 def is_part(
     name: str # of a folder
 ) -> bool:
