@@ -104,10 +104,10 @@ UNKNOWN = ('no labels were found. Three layouts are known: a folder per class, s
 ARE_MASKS = ('the folder {} seems to hold masks, as for segmentation, where each pixel has a label. fastai reads them '
              'with SegmentationDataLoaders; for classes, take it out')
 ARE_PARTS = ('the folders {} are named like parts of a data set, not like classes. Bring the images of each class into '
-             'a folder of its own, in each of them or in their place; or lay a table labels.csv beside them, with the columns '
-             'name and label; or rename these folders if they are classes')
-ARE_THE_SAME = ('the folders {} have the same folders in them, {}, and either may be the classes. Bring all images of a '
-                'class into one folder, and give the folder that these are in')
+             'a folder of its own, in each of them or in their place; or lay a table labels.csv beside them, with the '
+             'columns name and label; or rename these folders if they are classes')
+ARE_THE_SAME = ('the folders {} have the same folders in them, {}, and either may be the classes. Bring all images of '
+                'a class into one folder, and give the folder that these are in')
 
 def holding_masks(
     images: list[str] # in a folder
@@ -229,7 +229,7 @@ def guess_layout(
     known = layout and layout.kind != 'unknown'
     if csv and csv.doubt and not known: csv.problem = csv.doubt # classes in folders need no table
     if csv and not csv.problem and (not known or knows_more(csv, layout, images)):
-        why = 'divide the images in another way' if csv.table.is_valid.isna().all() else 'do not say the sides as it does'
+        why = 'divide the images in another way' if csv.table.is_valid.isna().all() else 'do not say the sides'
         instead = f', not the folders, which {why}' if known else ''
         layout = Layout('csv', f'the table {printable(csv.file)}: {csv.columns}{instead}', csv.code, csv.table)
     layout = (layout or holding_masks(images) or labels_in_names(images) or in_parts(images)

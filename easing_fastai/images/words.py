@@ -17,8 +17,8 @@ from collections.abc import Iterable
 # %% ../../nbs/api/images/64b_words.ipynb #cell-013
 TRAIN_NAMES = ('train', 'training')
 VALID_NAMES = ('valid', 'val', 'validation', 'dev', 'eval', 'test', 'testing') # the first that is there
-MASKS = {'mask', 'masks', 'segmentation', 'segmentations', 'trimap', 'trimaps', 'annotation', 'annotations', 'ann', 'anns',
-         'labels', 'gt', 'truth', 'groundtruth'}
+MASKS = {'mask', 'masks', 'segmentation', 'segmentations', 'trimap', 'trimaps', 'annotation', 'annotations', 'ann',
+         'anns', 'labels', 'gt', 'truth', 'groundtruth'}
 PARTS = {'fold', 'folds', 'kfold', 'split', 'batch', 'batches', 'part', 'parts', 'chunk', 'shard', 'subset'}
 NO_CLASS = {*TRAIN_NAMES, *VALID_NAMES, *MASKS, *PARTS, 'images', 'image', 'imgs', 'img', 'photos', 'pictures', 'data',
             'frame', 'frames', 'inputs', 'rgb', 'originals', 'thumbnails', 'thumbs'}
