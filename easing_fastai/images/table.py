@@ -141,8 +141,8 @@ FLAGS = {'-1': False, '-1.0': False, '0': False, '0.0': False, 'false': False, '
 ONE_HOT = ('the columns {columns} have a 1 where an image is of that class, and here one column has the label. '
            'This makes it: table = pandas.read_csv({file!r}, sep={separator!r}); '
            "table['label'] = table{flags}.idxmax(axis=1); table.to_csv({file!r}, sep={separator!r}, index=False)")
-NO_LABEL = ('no column has the label: {columns} are 0 or 1, or -1 or 1, and not in each row one of them is 1. Call the column '
-            'of labels label, or let fastai read several labels of an image with MultiCategoryBlock')
+NO_LABEL = ('no column has the label: {columns} are 0 or 1, or -1 or 1, and not in each row one of them is 1. Call the '
+            'column of labels label, or let fastai read several labels of an image with MultiCategoryBlock')
 
 def a_column_for_each_class(
     file: str,           # name of the table
