@@ -244,6 +244,7 @@ BROKEN_PNGS = {
     'rows that are no zlib': png(bytes(range(200))), 'a filter that is none': png(rows_of(filter=9)),
     'a size of others': png(rows_of(), side=64), 'depth 3': png(rows_of(), depth=3), 'colours 5': png(rows_of(), colours=5),
     'no palette': png(rows_of(), colours=3), 'no pixels': png(rows_of(), side=0), 'a bomb': png(rows_of(), side=60_000),
+    'zeros at its end': png(rows_of())[:-16] + bytes(16),
     'a text that is a bomb': png(rows_of(), between=chunk(b'zTXt', b'a\0\0' + zlib.compress(bytes(3_000_000)))),
 }
 
@@ -375,8 +376,21 @@ for _ in range(2): print(subprocess.run([sys.executable, '-m', 'easing_fastai', 
                             'quotes': b'name,label\n' + b'1.png,"cat\n' * 20,
                                   'columns': b'name,label\n1.png,cat,x,y\n2.png,dog\n'}.items()),
     Case('an unreadable table beside classes', classes_and('labels.csv', rows(b'caf\xe9')), TRAIN, words=('labels.csv', 'encoding=')),
-    *(Case(f'a table beside {folders}', table_of(folders), ('check', '.'), None, words=('cat 16, dog 8', 'not the folders'),
+    *(Case(f'a table beside {folders}', table_of(folders), ('check', '.'), None, words=('cat 16, dog 8', '' if 'batch' in folders else 'not the folders'),
           never=('only one class',)) for folders in ('all', 'batch0 batch1', 'crops/all')),
+    *(Case(f'parts of a data set: {folders}', lambda folder, folders=folders: [images(folder / name, [f'{i}.png' for i in range(12)])
+          for name in folders.split()], TRAIN, words=(words,)) for folders, words in {
+        'train_images test_images': 'named like parts', 'cars_train cars_test': 'named like parts', 'images masks_png': 'masks_png seems to hold masks',
+        'trainA trainB testA testB': 'named like parts', 'siteA/a siteA/b siteB/a siteB/b': 'have the same folders in them, a, b'}.items()),
+    Case('sides by a word in their names', lambda folder: [classes(folder / name) for name in ('seg_train', 'seg_test')], ('check', '.'), None,
+          words=('a 24, b 24', 'seg_test')),
+    Case('a table of a training set beside a test set', lambda folder: (images(folder / 'test_images', ['x.png']), table(rows())(folder / 'train_images'),
+          (folder / 'train_images/labels.csv').rename(folder / 'labels.csv')),
+          ('check', '.'), None, words=('cat 20', "folder='train_images'")),
+    Case('a table with two columns that may be the label', table(b'image,site,kind\n' + b''.join(b'%d.png,%s\n' % (i, [b'n,a', b's,b', b's,a', b'n,b'][i % 4])
+          for i in range(20))), TRAIN, words=('site, kind may each have the label',)),
+    Case('a class with endings that nobody knows', lambda folder: [file.rename(file.with_suffix('.jpg_large'))
+          for file in (classes(folder, 'abc') / 'c').iterdir()], TRAIN, 0, words=('endings of their names: c.', 'classes: a, b'), quick=False),
     Case('a table with other names for the folders', table_of('a b', '0 1'), ('check', '.'), None, words=('a 12, b 12',)),
     *(Case(f'closed folders: {" ".join(names)}', closed(*names), TRAIN, code, words=words) for names, code, words in (
         (('a',), 0, ('These folders may not be opened: a.',)), (('a', 'b'), 1, ('✗ These folders may not be opened: a, b. Only one class',)),

@@ -1,5 +1,6 @@
 "check_images and the guess at a layout: folders as they come, and as they should not come."
 import os
+import time
 from pathlib import Path
 from unicodedata import normalize
 
@@ -348,6 +349,36 @@ def test_sides_are_no_classes(tmp_path):
     assert set(layout.table.label) == {'cat', 'dog'} and layout.kind == 'train and valid'
 
 
+SIDES = [('training_set', 'test_set'), ('seg_train', 'seg_test'), ('train_data', 'val_data'), ('train', 'test_set'), ('TrainImages', 'ValidImages')]
+
+
+@pytest.mark.parametrize('train, valid', SIDES)
+@pytest.mark.parametrize('beside', ['', 'seg_pred/{}.png'])
+def test_sides_by_a_word_in_their_names(tmp_path, train, valid, beside):
+    "They are read as train and valid are, by fastai, too; with training alone, its folders are the classes."
+    names = [f'{side}/{label}/{i}.png' for side in (train, valid) for label in ('cat', 'dog') for i in range(12)]
+    layout = check_images(noise(tmp_path, *names, *(beside.format(i) for i in range(12) if beside))).layout
+    assert layout.kind == 'train and valid' and set(layout.table.label) == {'cat', 'dog'} and layout.table.is_valid.sum() == 24
+    scope = {'path': tmp_path}
+    exec('from fastai.vision.all import *\n' + layout.code.replace('ImageDataLoaders', 'dls = ImageDataLoaders'), scope)
+    assert (len(scope['dls'].train_ds), len(scope['dls'].valid_ds), *scope['dls'].vocab) == (24, 24, 'cat', 'dog')
+    for file in names[24:]: (tmp_path / file).rename(tmp_path / valid / file.replace('/', ' '))
+    assert set(guess_layout(tmp_path).table.label) == {'cat', 'dog'} and f'in {train}: ' in guess_layout(tmp_path).says
+
+
+@pytest.mark.parametrize('sides', [('train_images', 'test_images'), ('train-jpg', 'test-jpg'), ('cars_train', 'cars_test')])
+@pytest.mark.parametrize('are_same', [True, False])
+def test_a_table_beside_sides(tmp_path, sides, are_same):
+    "It counts for the folder it names; images of a test set need not be in it."
+    names = [f'{side}/{side[-5:] * (not are_same)}{i:02}.png' for side in sides for i in range(24)]
+    noise(tmp_path, *names)
+    labels = ''.join(f'{name.rpartition("/")[2]},{"cat" if i % 3 else "dog"}\n' for i, name in enumerate(names[:24]))
+    (tmp_path / 'train.csv').write_text('image_id,label\n' + labels)
+    check = check_images(tmp_path)
+    assert {row.kind for row in check.problems if row.verdict == 'wrong'} <= {'two labels'}, 'noise is the same under names of one length'
+    assert check.layout.kind == 'csv' and set(check.layout.table.file) == {*names[:24]} and set(check.layout.table.label) == {'cat', 'dog'}
+
+
 def test_folders_that_stay_the_classes(tmp_path):
     "A table with other names for them, one of something else, one of half of the images, and one that agrees but for a row."
     names = [f'{"ab"[i % 2]}/{i:02}.png' for i in range(24)]
@@ -395,6 +426,17 @@ NO_CLASSES = {
     'folds': ([f'fold{n}/{{}}.png' for n in (1, 2, 3)], 'the folders fold1, fold2, fold3 are named like parts of a data set'),
     'folds of classes': ([f'Fold_{n}/{label}/{{}}.png' for n in (0, 1) for label in ('cat', 'dog')], 'the folders Fold_0, Fold_1 are named like parts'),
     'batches': (['batch1/{}.png', 'batch2/{}.png'], 'the folders batch1, batch2 are named like parts'),
+    'sides': (['train_images/{}.png', 'test_images/{}.png'], 'the folders test_images, train_images are named like parts'),
+    'sides after a blank': (['my train/{}.png', 'my test/{}.png', 'my rest/{}.png'], 'are named like parts'),
+    'cars': (['cars_train/{}.jpg', 'cars_test/{}.jpg'], 'the folders cars_test, cars_train are named like parts'),
+    'sides of two kinds': ([f'{side}{kind}/{{}}.jpg' for side in ('train', 'test') for kind in 'AB'], 'testA, testB, trainA, trainB are named like'),
+    'sides in names': (['train-jpg/train_{}.jpg', 'test-jpg/test_{}.jpg'], 'the folders test-jpg, train-jpg are named like parts'),
+    'two of each side': ([f'{side}{n}/{label}/{{}}.png' for side in ('train', 'test') for n in 'AB' for label in ('cat', 'dog')], 'named like parts'),
+    'masks of a kind': (['images/{}.png', 'masks_png/{}.png'], 'the folder masks_png seems to hold masks'),
+    'PASCAL': (['JPEGImages/{}.jpg', 'SegmentationClass/{}.png'], 'the folder SegmentationClass seems to hold masks'),
+    'annotations': (['img_dir/{}.jpg', 'ann_dir/{}.png'], 'the folder ann_dir seems to hold masks'),
+    'HAM': ([f'HAM10000_images_part_{n}/ISIC_{{}}.jpg' for n in (1, 2)], 'HAM10000_images_part_1, HAM10000_images_part_2 are named like parts'),
+    'sites': ([f'site{site}/{label}/{{}}.png' for site in 'AB' for label in ('cat', 'dog')], 'the folders siteA, siteB have the same folders in them, cat, dog'),
 }
 
 
@@ -408,7 +450,9 @@ def test_folders_that_are_no_classes(tmp_path, names, words):
     assert words in str(caught.value)
 
 
-@pytest.mark.parametrize('labels', [('mask', 'no_mask'), ('photos', 'drawings'), ('3', '7'), ('class1', 'class2'), ('part_a', 'part_b')])
+@pytest.mark.parametrize('labels', [('mask', 'no_mask'), ('photos', 'drawings'), ('3', '7'), ('class1', 'class2'), ('part_a', 'part_b'),
+                                    ('trainers', 'boots'), ('test tube', 'flask'), ('test tube', 'test strip'), ('valid ticket', 'no ticket'),
+                                    ('train station', 'airport', 'test site', 'harbour'), ('trainA', 'bus'), ('masked', 'images')])
 def test_classes_that_sound_like_parts(tmp_path, labels):
     assert set(guess_layout(noise(tmp_path, *(f'{label}/{i}.png' for label in labels for i in range(9)))).table.label) == set(labels)
 
@@ -440,11 +484,48 @@ def test_a_column_for_each_class(tmp_path):
 
 def test_several_columns_of_zeros_and_ones(tmp_path):
     noise(tmp_path, *(f'{i}.png' for i in range(24)))
-    (tmp_path / 'labels.csv').write_text('name,cat,dog\n' + ''.join(f'{i}.png,{i % 2},{i % 3 // 2}\n' for i in range(24)))
-    assert 'no column has the label: cat, dog are 0 or 1' in check_images(tmp_path).layout.csv.problem
-    for columns in ('name,label,blurry', 'name,is_cat,photographer'):
-        (tmp_path / 'labels.csv').write_text(f'{columns}\n' + ''.join(f'{i}.png,{i % 2},{i % 2 if "label" in columns else "ab"[i % 3 // 2]}\n' for i in range(24)))
+    for no in (0, -1):
+        (tmp_path / 'labels.csv').write_text('name,cat,dog\n' + ''.join(f'{i}.png,{i % 2 or no},{i % 3 // 2 or no}\n' for i in range(24)))
+        assert 'no column has the label: cat, dog are 0 or 1' in check_images(tmp_path).layout.csv.problem
+    for columns in ('name,label,blurry', 'name,is_cat'):
+        (tmp_path / 'labels.csv').write_text(f'{columns}\n' + ''.join(f'{i}.png,{i % 2}{",1" * (columns.count(",") - 1)}\n' for i in range(24)))
         assert set(guess_layout(tmp_path).table.label) == {'0', '1'}
+
+
+TABLES = { # of 24 images: the columns, what is in them after the names, what is said; None: it is read
+    'several labels': ('fname,labels', ['person', 'chair person', 'car', 'chair', 'car person'], "several labels, such as 'c"),
+    'two words': ('fname,labels', ['great dane', 'dane', 'polar bear', 'brown bear'], None),
+    'two columns': ('image,site,diagnosis', ['north,ill', 'south,healthy', 'south,ill', 'north,healthy'], 'the columns site, diagnosis may each have'),
+    'one of two is called label': ('image,site,label', ['north,ill', 'south,healthy', 'south,ill', 'north,healthy'], None),
+    'a name and its number': ('image,kind,number', ['cat,1', 'dog,2'], None),
+    'another has one value': ('image,camera,kind', ['a,cat', 'a,dog'], None),
+    'faces': ('image_id,Bald,Smiling,Young', ['1,-1,1', '-1,1,-1', '1,1,-1', '-1,-1,1'], 'no column has the label: Bald, Smiling, Young'),
+    'a class is 1, others -1': ('image_id,cat,dog', ['1,-1', '-1,1'], 'the columns cat, dog have a 1'),
+}
+
+
+@pytest.mark.parametrize('columns, values, words', TABLES.values(), ids=TABLES)
+def test_which_column_has_the_label(tmp_path, columns, values, words):
+    rows = [f'{i}.png,{values[i % len(values)]}\n' for i in range(24)]
+    (noise(tmp_path, *(f'{i}.png' for i in range(24))) / 'labels.csv').write_text(f'{columns}\n' + ''.join(rows))
+    layout = guess_layout(tmp_path)
+    assert (words in layout.csv.problem) if words else layout.kind == 'csv' and layout.table.label.nunique() > 1
+    for i in range(24):
+        (tmp_path / 'ab'[i % 2]).mkdir(exist_ok=True)
+        (tmp_path / f'{i}.png').rename(tmp_path / 'ab'[i % 2] / f'{i}.png')
+    layout = guess_layout(tmp_path)
+    assert 'may each' not in layout.csv.problem, 'folders of classes need no table'
+
+
+def test_a_table_of_features(tmp_path):
+    "Of thousands of columns, only those that name images are compared with all of them."
+    from easing_fastai.images.table import file_column, pd
+    images = [f'class{i % 20}/{i:04}.png' for i in range(400)]
+    table = pd.DataFrame({f'f{i}': [f'{n * i % 997 / 997:.4f}' for n in range(400)] for i in range(500)} | {'file': images})
+    started = time.process_time()
+    assert file_column(table, images) == ('file', '', '') and time.process_time() - started < 1
+    table['file'] = [name[-8:-4] for name in images]
+    assert file_column(table, [name.replace('/', '-').split('-')[1] for name in images]) == ('file', '', '.png')
 
 
 @pytest.mark.parametrize('disk, table', [('NFD', 'NFC'), ('NFC', 'NFD'), ('NFC', 'NFC')])
@@ -485,6 +566,29 @@ def test_folders_that_are_closed(photos):
     assert next(iter(module.PROBLEMS)) == 'closed folder'
 
 
+def test_a_class_that_is_left_out_is_told(photos):
+    "Its images have endings that nobody knows, or it looks like a model."
+    from easing_fastai.train.fit import usable_images
+    assert not any('Left out' in note for note in usable_images(check_images(photos))[1])
+    for name in ('big', 'card'):
+        noise(photos, *(f'{name}/{"x" * i}.png' for i in range(1, 13)))
+    for file in (photos / 'big').iterdir(): file.rename(file.with_suffix('.jpg_large'))
+    (photos / 'card/model.json').write_text('{"made_by": "easing-fastai train", "format": 1}')
+    files, notes = usable_images(check_images(photos))
+    assert set(files.label) == {'sky', 'temple', 'flower'}
+    assert any('going by the endings of their names: big.' in note and 'model.json in them: card.' in note for note in notes)
+
+
+def test_a_table_that_says_the_sides_of_class_folders(tmp_path):
+    "It counts; one that has no image for validation says nothing, and a random split decides."
+    names = [f'{"ab"[i % 2]}/{"x" * i}{i:02}.png' for i in range(24)]
+    noise(tmp_path, *names)
+    for last in (24, 16):
+        (tmp_path / 'labels.csv').write_text('name,label,is_valid\n' + ''.join(f'{name},{name[0]},{int(i >= last)}\n' for i, name in enumerate(names)))
+        layout = check_images(tmp_path).layout
+        assert layout.kind == ('csv' if last < 24 else 'folders') and (layout.table.is_valid == True).sum() == 24 - last  # noqa: E712
+
+
 @pytest.mark.parametrize('orientation', range(0, 10))
 def test_how_a_camera_was_held(tmp_path, orientation):
     "5 to 8 lie on their side, 2 to 4 are upside down or mirrored, the others say nothing."
@@ -495,18 +599,78 @@ def test_how_a_camera_was_held(tmp_path, orientation):
     assert one_file.look_at(tmp_path / 'x.jpg').problems == ([(kind, f'orientation {orientation}')] if kind else [])
 
 
+@pytest.mark.parametrize('packed', [None, 'tiff_lzw'])
+def test_a_tiff_is_turned_by_pillow(tmp_path, packed):
+    "So nobody has to."
+    Image.new('RGB', (40, 30)).save(tmp_path / 'x.tif', tiffinfo={0x0112: 6}, compression=packed)
+    seen = one_file.look_at(tmp_path / 'x.tif')
+    with Image.open(tmp_path / 'x.tif') as image: assert image.convert('RGB').size == (seen.width, seen.height) == (30, 40)
+    assert seen.problems == []
+
+
+NUMBERS = {
+    'of 8 bits': (np.linspace(0, 255, 1024).astype(np.uint16), False), 'one of 256': (np.linspace(0, 256, 1024).astype(np.uint16), False),
+    'a tenth above': (np.linspace(0, 283, 1024).astype(np.uint16), True), 'of 16 bits': (np.linspace(0, 65535, 1024).astype(np.uint16), True),
+    'small': (np.linspace(0, 200, 1024).astype(np.int32), False), 'below 0': (np.linspace(0, -9, 1024).astype(np.int32), True),
+    '0 to 1': (np.linspace(0, 1, 1024), True), '0 to 2': (np.linspace(0, 2, 1024), True), '0 to 5': (np.linspace(0, 5, 1024), True),
+    '0 to 1, nan first': (np.append(np.nan, np.linspace(0, 1, 1023)), True), 'nan': (np.full(1024, np.nan), True),
+    '0 to 255': (np.linspace(0, 255, 1024), False), '0 to 255, nan first': (np.append(np.nan, np.linspace(0, 255, 1023)), False),
+    'byte order': (np.linspace(0, 200, 1024).astype('>u2'), False), 'byte order, 16 bits': (np.linspace(0, 65535, 1024).astype('>u2'), True),
+}
+
+
 @pytest.mark.parametrize('name', ['x.png', 'x.tif'])
-@pytest.mark.parametrize('most, kind, is_deep', [(255, np.uint16, False), (256, np.uint16, True), (65535, np.uint16, True), (200, np.int32, False),
-                                                 (1, np.float32, True), (255, np.float32, False), (-9, np.int32, True)])
-def test_many_bits_for_small_numbers(tmp_path, name, most, kind, is_deep):
-    "What is lost, is judged by what fastai reads."
-    if name == 'x.png' and kind is not np.uint16: pytest.skip('PNG has no such numbers')
-    pixels = np.linspace(0, most, 32 * 32).astype(kind).reshape(32, 32)
-    Image.fromarray(pixels).save(tmp_path / name)
+@pytest.mark.parametrize('numbers, is_deep', NUMBERS.values(), ids=NUMBERS)
+def test_many_bits_for_small_numbers(tmp_path, name, numbers, is_deep):
+    "What is lost, is judged by the share of the pixels that fastai reads as others."
+    if name == 'x.png' and numbers.dtype != np.uint16: pytest.skip('PNG has no such numbers')
+    pixels = (numbers.astype(np.float32) if numbers.dtype.kind == 'f' else numbers).reshape(32, 32)
+    image = Image.frombytes('I;16B', (32, 32), pixels.tobytes()) if numbers.dtype == '>u2' else Image.fromarray(pixels)
+    image.save(tmp_path / name)
     seen = one_file.look_at(tmp_path / name)
-    assert [kind for kind, _ in seen.problems] == ['deep colours'] * is_deep
-    same = np.array_equal(np.asarray(Image.open(tmp_path / name).convert('RGB'))[..., 0], pixels.astype(int))
-    assert same or is_deep, 'nothing is called good that changes'
+    assert [kind for kind, _ in seen.problems] == ['deep colours'] * is_deep and seen.digest
+
+
+@pytest.mark.parametrize('mode', ['I;16', 'RGBA', 'I;16B'])
+def test_what_differs_where_eight_bits_do_not_show_it(tmp_path, mode):
+    "Numbers above 255, and what is seen by its transparency alone."
+    rng = np.random.default_rng(0)
+    for label in 'ab':
+        (tmp_path / label).mkdir()
+        for i in range(2):
+            if mode == 'RGBA': pixels = np.dstack([np.zeros((32, 32, 3), np.uint8), (rng.random((32, 32)) > 0.5) * 255]).astype(np.uint8)
+            else: pixels = rng.integers(1000, 60000, (32, 32)).astype('>u2' if mode == 'I;16B' else '<u2')
+            Image.frombytes(mode, (32, 32), pixels.tobytes()).save(tmp_path / label / f'{i}.tif')
+    (tmp_path / 'a' / 'copy.tif').write_bytes((tmp_path / 'a' / '1.tif').read_bytes())
+    found = kinds(check_images(tmp_path))
+    assert 'two labels' not in found and found['twice'] == ['a/copy.tif']
+
+
+def test_what_could_be_transparent_and_is_opaque(tmp_path):
+    photo = cuttings('sky', 1)[0]
+    for name, alpha in (('opaque', 255), ('clear', 254)):
+        image = photo.convert('RGBA')
+        image.putalpha(alpha)
+        image.save(tmp_path / f'{name}.png')
+        photo.save(tmp_path / f'{name} too.png')
+    assert one_file.look_at(tmp_path / 'opaque.png').problems == []
+    assert [kind for kind, _ in one_file.look_at(tmp_path / 'clear.png').problems] == ['transparent']
+    same, other = (one_file.look_at(tmp_path / f'{name}.png').digest for name in ('opaque', 'clear'))
+    assert same == one_file.look_at(tmp_path / 'opaque too.png').digest != other
+
+
+@pytest.mark.parametrize('mode', ['RGB', 'RGBA', 'L', 'P'])
+@pytest.mark.parametrize('side', [128, 600])
+def test_a_png_whose_end_is_zeros(tmp_path, mode, side):
+    "Pillow decodes some of them, to other pixels."
+    for seed, piece in enumerate(cuttings('temple', 6)):
+        piece.resize((side, side)).convert(mode).save(tmp_path / 'x.png')
+        whole = (tmp_path / 'x.png').read_bytes()
+        n = len(whole) * (seed + 2) // 10
+        (tmp_path / 'x.png').write_bytes(whole[:n] + bytes(len(whole) - n))
+        for unpack_all in (True, False):
+            seen = one_file.look_at(tmp_path / 'x.png', unpack_all)
+            assert 'damaged' in [kind for kind, _ in seen.problems] and seen.digest is None
 
 
 def photoshop(layers: bytes) -> bytes:

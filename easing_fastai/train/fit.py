@@ -85,11 +85,14 @@ def held_out(
 def not_seen_in(
     check: ImageCheck # of the folder
 ) -> str: # sentences, each with a blank; '' if all was seen
-    "Which folders could not be looked into, and which images are not named like images."
+    "Which folders could not be looked into or hold no images by their names, and which images have no ending."
     def of(kind): return [printable(row.where) for row in check.problems if row.kind == kind]
-    closed, endless = of('closed folder'), of('no ending')
-    return (f'These folders may not be opened: {listed(closed)}. ' if closed else '') + (
-        f'{plural(len(endless), "image")} without an ending such as .jpg: {listed(endless, 3)}. ' if endless else '')
+    images = plural(len(of('no ending')), 'image')
+    says = {'These folders may not be opened': listed(of('closed folder')),
+            'These folders hold no images, going by the endings of their names': listed(of('empty class'), 3),
+            'These folders are models, as they have a model.json in them': listed(of('model'), 3),
+            f'{images} without an ending such as .jpg': listed(of('no ending'), 3)}
+    return ''.join(f'{what}: {names}. ' for what, names in says.items() if names)
 
 def nothing_to_learn(
     check: ImageCheck,   # of the folder
