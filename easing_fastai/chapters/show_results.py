@@ -15,6 +15,7 @@ import numpy as np
 from fastai.vision.core import PILImage
 from PIL import Image, ImageFilter, ImageOps
 from ..assets.datasets import draw_digit
+from ..base.formats import upright
 from ..images.own_digit import open_image
 
 # %% ../../nbs/06_show_results.ipynb #cell-percent
@@ -30,7 +31,7 @@ def like_mnist(
 ) -> PILImage: # 28×28, white on black, centred
     "The digit in any image, in the form that MNIST's images have."
     image = file if isinstance(file, Image.Image) else open_image(file)
-    image = ImageOps.exif_transpose(image).convert('RGBA')        # upright, as the phone was held
+    image = upright(image).convert('RGBA')                        # as the phone was held
     image = Image.alpha_composite(Image.new('RGBA', image.size, 'white'), image) # transparent becomes white
     image = ImageOps.contain(image.convert('L'), (256, 256)).filter(ImageFilter.GaussianBlur(1.5)) # grey, less grain
     grey = np.asarray(image, dtype=float)

@@ -8,7 +8,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/images/one_file.html.md"
 __all__ = ['TINY', 'NARROW', 'HUGE', 'SAME_KIND', 'MOST_CHANGED', 'LARGE', 'CHANNELS', 'PASSES', 'SURPLUS', 'fits_ending',
            'share_that_changes', 'strips_of', 'is_transparent', 'has_frames', 'problems_of', 'is_unread_kind',
            'new_digest', 'mode_to_compare', 'pixels_of', 'digest_of', 'checksums_fit', 'bytes_of_rows', 'damage_of_png',
-           'has_all_rows', 'Seen', 'look_at_stream', 'look_at', 'is_image']
+           'Seen', 'look_at_stream', 'look_at', 'is_image']
 
 # %% ../../nbs/api/images/66_one_file.ipynb #cell-002
 import errno, hashlib, os, stat, struct, warnings, zlib
@@ -187,12 +187,6 @@ def damage_of_png(
             except zlib.error: return 'its checksums do not fit' if expected <= 0 else 'its pixels cannot be unpacked'
             packed = unpacker.unconsumed_tail
     return 'rows are missing at its end' if expected > 0 else ''
-
-def has_all_rows(
-    stream: BinaryIO # an open PNG file that Pillow can decode
-) -> bool:
-    "False if a PNG is damaged."
-    return not damage_of_png(stream)
 
 # %% ../../nbs/api/images/66_one_file.ipynb #cell-016
 @dataclass

@@ -29,7 +29,7 @@ from ..base.files import MADE_BY, FolderError, expanded, home_relative, is_model
 from ..base.files import try_to_make, whole_folder
 from ..base.formats import GET_HEIC, image_formats
 from ..base.show import shorten
-from ..images.one_file import fits_ending, has_all_rows
+from ..images.one_file import damage_of_png, fits_ending
 from .fit import KnownImage, Upright, architecture, untrained
 
 # %% ../../nbs/api/train/72_model.ipynb #cell-m01
@@ -264,7 +264,7 @@ def checked_image(
         with Image.open(file, formats=image_formats()) as opened: # once: another reader might see a program in it
             kind, image = opened.format, KnownImage(opened.convert('RGB'))
         with open(file, 'rb') as stream:
-            if kind == 'PNG' and not has_all_rows(stream): raise ValueError('rows are missing at its end')
+            if kind == 'PNG' and (why := damage_of_png(stream)): raise ValueError(why)
     except Image.DecompressionBombError as e:
         raise ModelError(f'{where} is larger than Pillow opens. Make it smaller.') from e
     except Image.UnidentifiedImageError as e:
