@@ -496,8 +496,8 @@ def test_NaN_that_no_rate_made(names, rate, broken):
 
 
 @pytest.mark.parametrize('code', [
-    'text = get().data', "from sklearn.linear_model import LogisticRegression\nLogisticRegression().fit([[0], [1]], [0, 1]).classes",
-    "from torchvision.datasets import FakeData\nFakeData(4).data", "from torchvision.datasets import FakeData\nfake = FakeData(4)\nfake.data",
+    'text = get().data', 'from sklearn.linear_model import LogisticRegression\nLogisticRegression().fit([[0], [1]], [0, 1]).classes',
+    'from torchvision.datasets import FakeData\nFakeData(4).data', 'from torchvision.datasets import FakeData\nfake = FakeData(4)\nfake.data',
     'preds = torch.rand(4, 2)\naccuracy(preds)', 'def process(input, n): return n\nprocess()', 'F.relu()', 'def f(): return 3\nf(1)', 'nn.ReLU()()',
     "class HTTPStatusError(Exception): pass\nraise HTTPStatusError(\"Client error '403 Forbidden' for url 'https://example.org/api'\")",
     "raise OSError(24, 'Too many open files')", 'def f():\n    return 3\nF.cross_entropy(torch.rand(4, 2), torch.tensor([0, 1]))'])
@@ -531,7 +531,7 @@ def test_an_old_line_is_changed_as_a_whole(names, old, today):
 
 
 def test_aug_transforms_among_the_item_transforms(names):
-    found = failure("block = DataBlock((ImageBlock, CategoryBlock), get_items=get_image_files, get_y=parent_label, item_tfms=[Resize(28), aug_transforms()])\ndls = block.dataloaders(path, bs=4)", names)
+    found = failure('block = DataBlock((ImageBlock, CategoryBlock), get_items=get_image_files, get_y=parent_label, item_tfms=[Resize(28), aug_transforms()])\ndls = block.dataloaders(path, bs=4)', names)
     assert 'item_tfms=[Resize(28)], batch_tfms=[*aug_transforms()]' in found.fix
     run(found.fix + '\ndls.one_batch()', names, 'the_change.py')
 

@@ -7,10 +7,10 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/diagnose/kinds/names.htm
 # %% auto #0
 __all__ = ['OLD', 'PACKAGES', 'OLD_MODULE', 'REWRITES', 'OURS', 'SYNONYMS', 'NO_NAME', 'Old', 'table', 'one_call_of_loaders',
            'callbacks_that_are_made', 'normalized', 'loaders_of_today', 'transforms_of_today', 'is_of_another_library',
-           'takes', 'old_name', 'without_old_names', 'with_arguments_of_today', 'a_name_of_an_older_version',
-           'an_argument_that_the_function_does_not_have', 'home_of', 'is_installed', 'a_name_that_was_not_imported',
-           'a_name_that_nothing_gave', 'an_argument_that_is_missing', 'a_module_of_an_older_fastai',
-           'a_module_that_is_not_here']
+           'takes', 'old_name', 'without_old_names', 'with_keyword', 'with_arguments_of_today',
+           'a_name_of_an_older_version', 'an_argument_that_the_function_does_not_have', 'home_of', 'is_installed',
+           'a_name_that_was_not_imported', 'a_name_that_nothing_gave', 'an_argument_that_is_missing',
+           'a_module_of_an_older_fastai', 'a_module_that_is_not_here']
 
 # %% ../../../nbs/api/diagnose/kinds/59_names.ipynb #cell-002
 import ast, builtins, difflib, importlib, inspect, re, sys
@@ -160,6 +160,15 @@ def without_old_names(
         change = renamed(change, f'.{node.attr}', f'.{row.rename}')
     return change, ''
 
+def with_keyword(
+    change: str, # a statement
+    name: str,   # of an argument
+    new: str     # its name then
+) -> str:
+    "The statement with an argument under another name."
+    is_it = lambda node: isinstance(node, ast.keyword) and node.arg == name
+    return with_nodes(change, lambda node: f'{new}={ast.unparse(node.value)}' if is_it(node) else None)
+
 def with_arguments_of_today(
     case: Case,
     change: str # a statement of today's names
@@ -177,9 +186,8 @@ def with_arguments_of_today(
             row = next((old for old in rows if not old.was or called_name(call) in called(old)), None)
             if row is None and flags & inspect.CO_VARKEYWORDS: continue # handed on
             if row is None or not row.rename: return ''
-            new, is_old = row.rename.split('(')[-1], lambda node: isinstance(node, ast.keyword) and node.arg == name
-            as_new = lambda node: f'{new}={ast.unparse(node.value)}' if is_old(node) else None
-            change = REWRITES[name](change) if name in REWRITES else with_nodes(change, as_new)
+            new = row.rename.split('(')[-1]
+            change = REWRITES[name](change) if name in REWRITES else with_keyword(change, name, new)
     first = argument(change, 'validate|get_preds', 0)
     if first and is_a(value_at(case, ast.parse(first).body[0].value), 'DataLoader'):
         change = patched(change, 'validate|get_preds', _0=f'dl={first}')
