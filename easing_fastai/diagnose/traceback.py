@@ -182,6 +182,7 @@ def attribute_of(
     runs = isinstance(type(value).__getattribute__, FunctionType) # for each name
     return getattr(value, name, otherwise) if (is_plain or is_known) and not runs else otherwise
 
+# %% ../../nbs/api/diagnose/50_traceback.ipynb #cell-d02b
 def value_at(
     call, # `TracebackCall` or `Case`: whose names
     node: ast.AST|None # a part of its line

@@ -304,6 +304,7 @@ class Kept:
         "Notes whether what the items were made of is still as it was."
         self.as_it_was = all(still_holds(*each) for each in self.held)
 
+# %% ../../nbs/api/speed/80_in_memory.ipynb #cell-011s
 def sources_of(
     dl: TfmdDL
 ) -> list: # of lists of files, rows or labels

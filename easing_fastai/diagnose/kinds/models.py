@@ -230,6 +230,7 @@ def a_metric_with_parentheses(case, match):
     if change == case.statement: return None
     return Found({'you wrote': f'{match[1]}()', 'it waits for': match[2]}, change)
 
+# %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-035b
 @kind(error='TypeError|RuntimeError', link='metrics', inside=r'learner\.accumulate',
       says=r"unsupported operand type\(s\) for \*: '\w*Metric' and 'int'|Boolean value of Tensor with more than one")
 def a_metric_without_parentheses(case, match):
@@ -399,6 +400,7 @@ def a_layer_that_gets_another_number_of_inputs(case, match):
     change = layer_change(case, layer, new if came.ndim <= 2 else f'nn.Sequential(nn.Flatten(), {new})')
     return Found(facts, change, '' if change else f'The layer that fits: `{new}`.')
 
+# %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-067b
 @kind(error='RuntimeError', link='vision.augment',
       says="Calculated padded input size.*Kernel size can't be greater.*|Given input size.*Output size is too small")
 def images_too_small_for_the_network(case, match):

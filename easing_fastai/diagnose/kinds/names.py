@@ -130,6 +130,7 @@ def takes(
     try: return bool(given) and all(name in inspect.signature(function).parameters for function in given)
     except (TypeError, ValueError): return False
 
+# %% ../../../nbs/api/diagnose/kinds/59_names.ipynb #cell-008o
 def old_name(
     case: Case
 ) -> Old|None:
@@ -160,6 +161,7 @@ def without_old_names(
         change = renamed(change, f'.{node.attr}', f'.{row.rename}')
     return change, ''
 
+# %% ../../../nbs/api/diagnose/kinds/59_names.ipynb #cell-008k
 def with_keyword(
     change: str, # a statement
     name: str,   # of an argument
@@ -193,6 +195,7 @@ def with_arguments_of_today(
         change = patched(change, 'validate|get_preds', _0=f'dl={first}')
     return change
 
+# %% ../../../nbs/api/diagnose/kinds/59_names.ipynb #cell-008m
 @kind(error='NameError|ImportError|AttributeError|TypeError', says='.', link=FASTAI)
 def a_name_of_an_older_version(case, match):
     "The line was written for an older fastai, torch, Pillow or numpy; the name has changed since."
