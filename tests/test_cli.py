@@ -233,7 +233,7 @@ sys.argv = ['easing-fastai', 'download']
 from easing_fastai.cli import main
 main()
 """
-        process = subprocess.Popen([sys.executable, '-c', code], env={**os.environ, 'FASTAI_HOME': str(tmp_path)},
+        process = subprocess.Popen([sys.executable, '-c', code], env={**os.environ, 'FASTAI_HOME': str(tmp_path), 'EASING_FASTAI_OFFLINE': '0'},
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         silent.settimeout(HANGS)
         connection, _ = silent.accept()

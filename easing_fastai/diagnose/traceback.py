@@ -25,7 +25,7 @@ from ..base.show import without_folders
 # %% ../../nbs/api/diagnose/50_traceback.ipynb #cell-006
 OF_A_SECRET = r'(?:\w*(?:token|key|secret|passw|authoriz|credential)\w*|(?:\w*_)?pwd?)' # names
 SECRETS: dict[str, str] = { # where secrets stand in a text, and what takes their place
-    r"""(?<=://)(?:[^/\s'"]+|[^/\s'":]+:(?!\d+/)[^\s'"]+)(?=@)""": 'USER:PASSWORD', # up to the last @
+    r"""(?<=://)(?:[^/\s'":]+:(?!\d+/)[^\s'"]+|[^/\s'"]+)(?=@)""": 'USER:PASSWORD', # up to the last @
     r"""(\w://[^\s'"?]+)\?[^\s'"…][^\s'"]*""": r'\1?…', # the query of an address …
     r"""(/[^\s'"?]*)\?[\w.%-]+=[^\s'"…][^\s'"]*""": r'\1?…', # … also without its server
     rf"""(?i)(\b(?!keyerr){OF_A_SECRET}['"]?\s*[=:]\s*(['"]))(?:(?!\2)[^…\n]){{4,}}…?""": r'\1…', # api_key='…'
