@@ -356,10 +356,10 @@ CASES = [
            keeps='mine/index.html') for text in ('{"format": "layers-model"}', 'no JSON', '[]', '{"made_by": "easing-fastai train"}',
                  '{"format": 1}', 'null')),
     Case('--out .', lambda folder: classes(folder / 'photos'), ('train', 'photos', '--epochs', '1', '--out', '.'),
-          words=('working folder', '--out')),
-    Case('--out is a file', classes_and('m', b'mine'), TRAIN, words=('no folder', '--out'), keeps='m'),
+          words=('working folder', 'Name a new one')),
+    Case('--out is a file', classes_and('m', b'mine'), TRAIN, words=('no folder', 'Name a new folder'), keeps='m'),
     Case('--out ~nosuchuser', classes, ('train', '.', '--out', '~nosuchuser/m'), words=('no such home folder',)),
-    *(Case(f'--out {name[:3]} of {len(name)}, too long', classes, (*TRAIN[:5], name, *TRAIN[6:]), words=('cannot be', 'too long', '--out', 'Nothing was written'))
+    *(Case(f'--out {name[:3]} of {len(name)}, too long', classes, (*TRAIN[:5], name, *TRAIN[6:]), words=('cannot be', 'too long', 'Nothing was written'))
       for name in ('é' * 120, 'x' * 240, 'x' * 256 + '/m')),
     Case('--out /proc/m', classes, (*TRAIN[:5], '/proc/m', *TRAIN[6:]), words=('/proc/m cannot be', '--out')),
     Case('--out under a file', classes_and('f', b'mine'), ('train', '.', '--epochs', '1', '--out', 'f/m'), None, words=('✗',), keeps='f'),
