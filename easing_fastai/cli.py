@@ -287,7 +287,8 @@ Seed = Annotated[int, typer.Option(
     min=0, max=2**32 - 1, help='Of everything random: the same seed, the same model on the same computer.')]
 BatchSize = Annotated[int|None, typer.Option('--bs', min=1, show_default=False, help='Images in a batch.')]
 LearningRate = Annotated[float|None, typer.Option('--lr', min=1e-8, show_default=False,
-                                                  help='The base learning rate of fine_tune.')]
+                                                  help='The base learning rate of fine_tune; with it, all is '
+                                                  'trained, however few the photographs.')]
 HeldOut = Annotated[float|None, typer.Option('--valid', min=0.01, max=0.9, show_default=False,
     help='The share of each class to hold out, if the folder does not say which. By default 0.2.')]
 Side = Annotated[int|None, typer.Option('--size', min=8, max=4096, show_default=False,
@@ -301,7 +302,7 @@ def train_on_folder(
     path: Annotated[Path, typer.Argument(help='A folder of images. It is only read.', show_default=False)],
     epochs: Annotated[int, typer.Option(
         min=1, help='Epochs after a first one, in which only the new head is trained; with few photographs it alone '
-        'is trained in all of them.')] = 5,
+        'is set in all of them.')] = 5,
     arch: Annotated[str, typer.Option('--arch', '--backbone', show_default=False, help='A network of torchvision, '
         'as resnet34, or of timm, if that is installed. By default ResNet-18; if that cannot be had, '
         'efficientnet_lite0 for photographs, '

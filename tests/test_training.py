@@ -169,7 +169,8 @@ def test_photographs_and_a_network_for_them(tmp_path):
     from sklearn.linear_model import LogisticRegression
 
     from easing_fastai.assets.backbone import lite0_file
-    from easing_fastai.train.report import body_outputs, frozen_rival
+    from easing_fastai.train.head import body_outputs
+    from easing_fastai.train.report import frozen_rival
 
     if lite0_file() is None: pytest.skip('the extra photos is not installed')
     folder, kept, write = class_folders(tmp_path / 'photos', n=10), [], training.write_with_report
@@ -182,8 +183,14 @@ def test_photographs_and_a_network_for_them(tmp_path):
     found, = frozen_rival(learn, files).values()
     page = (tmp_path / 'model' / 'index.html').read_text(encoding='utf-8')
     assert f'frozen network with logistic regression {found:.1%}' in page
-    train, valid = (body_outputs(learn, files[files.is_valid == side]) for side in (False, True))  # the head alone was trained
+    sides = (learn.dls.test_dl(files[files.is_valid == side], with_labels=True) for side in (False, True))
+    train, valid = (body_outputs(learn, batches) for batches in sides)  # the body is as it was
     assert LogisticRegression(C=0.1, max_iter=2000).fit(*train).score(*valid) == found > 0.8
+    model, image = load_model(tmp_path / 'model'), folder / files.file[files.is_valid].iloc[0]
+    assert model.card.head == 'one layer' and len(model.model[1]) == 4, 'means, a flat row, scaled, one sum for each class'
+    with learn.no_bar(): probabilities = learn.get_preds(dl=learn.dls.test_dl([image]))[0][0]
+    assert list(model.predict(image).values()) == pytest.approx(sorted(probabilities.tolist(), reverse=True), abs=1e-5)
+    assert not fit.plan_for(folder, files, 'efficientnet_lite0', fit.Settings(lr=1e-3)).head_alone, 'a rate asks for steps'
     for weights in learn.model[0].parameters():
         torch.nn.init.zeros_(weights)
     assert frozen_rival(learn, files) == {'frozen network with logistic regression': found}, 'of the network as it was before'
@@ -191,10 +198,9 @@ def test_photographs_and_a_network_for_them(tmp_path):
 
 def test_a_body_without_maps():
     "Some networks of timm give a row for each image, and not maps: the features are the same numbers."
-    from easing_fastai.train.report import body_outputs
+    from easing_fastai.train.head import body_outputs
     batches = [(torch.arange(12.).view(2, 6), torch.tensor([0, 1]))]
-    dls = SimpleNamespace(device='cpu', test_dl=lambda files, with_labels: batches)
-    rows, labels = body_outputs(SimpleNamespace(model=[torch.nn.Identity()], dls=dls), None)
+    rows, labels = body_outputs(SimpleNamespace(model=[torch.nn.Identity()], dls=SimpleNamespace(device='cpu')), batches)
     assert rows.tolist() == batches[0][0].tolist() and labels.tolist() == [0, 1]
 
 

@@ -24,7 +24,6 @@ import pandas as pd
 import torch
 import torchvision
 from fastai.callback.core import Callback
-from fastai.callback.training import BnFreeze
 from fastai.data.core import DataLoaders
 from fastai.data.transforms import Normalize
 from fastai.learner import Learner
@@ -45,6 +44,7 @@ from ..base.files import FolderError, home_relative, printable
 from ..base.formats import image_formats, upright
 from ..base.show import listed, plural, shorten
 from ..images.check import ImageCheck
+from .head import fit_head, linear_head
 from .processes import together
 
 # %% ../../nbs/api/train/71_fit.ipynb #cell-s02
@@ -222,11 +222,14 @@ def network_name(
 
 def untrained(
     arch: Callable|str, # of `architecture`
-    n_out: int          # classes
+    n_out: int,         # classes
+    linear: bool = False # has it the head of `fit_head`?
 ) -> nn.Module: # body and head, as `vision_learner` makes them
     "A network with random weights."
-    if isinstance(arch, str): return create_timm_model(arch, n_out, pretrained=False)[0]
-    return create_vision_model(arch, n_out, pretrained=False)
+    if isinstance(arch, str): model = create_timm_model(arch, n_out, pretrained=False)[0]
+    else: model = create_vision_model(arch, n_out, pretrained=False)
+    if linear: model[1] = linear_head(model[1], n_out)
+    return model
 
 def stats_of(
     arch: Callable|str # of `architecture`
@@ -308,16 +311,14 @@ def try_out(
 # %% ../../nbs/api/train/71_fit.ipynb #cell-f13
 def learner_for(
     dls: DataLoaders, # of `dataloaders_for`
-    arch: Callable|str, # of `network_for`
-    head_alone: bool = False # will nothing but the head be trained?
+    arch: Callable|str # of `network_for`
 ) -> Learner: # pretrained, its body frozen
     "A learner; raises `FolderError` if the pretrained weights cannot be had."
     is_timm = isinstance(arch, str)
     try: file = ready_timm(arch) if is_timm else ready_weights(arch)
     except AssetError as e:
         raise FolderError(f'{str(e).rstrip(".")}. Leave --arch away for a network that is on this disk.') from e
-    return vision_learner(dls, arch, metrics=accuracy, path=tempfile.gettempdir(), train_bn=not head_alone,
-                          cbs=BnFreeze() if head_alone else None,
+    return vision_learner(dls, arch, metrics=accuracy, path=tempfile.gettempdir(),
                           **{'pretrained_cfg_overlay': {'file': str(file)}} if is_timm else {}) # else timm asks the Hub
 
 # %% ../../nbs/api/train/71_fit.ipynb #cell-012
@@ -339,7 +340,7 @@ class KeepTable(Callback):
         if self.on_epoch: self.on_epoch(row)
 
 # %% ../../nbs/api/train/71_fit.ipynb #cell-f15
-FEW = 1000 # photographs to train with; with fewer, the head alone is trained
+FEW = 1000 # photographs to train with; with fewer, the head alone is
 
 def fit(
     learn: Learner, # of `learner_for`
@@ -347,15 +348,15 @@ def fit(
     on_batch: Callable|None = None, # called after each training batch
     on_epoch: Callable|None = None, # called with each row of the table
     lr: float|None = None,          # the base learning rate; None: what fits
-    head_alone: bool = False        # train nothing but the head, in as many epochs
+    head_alone: bool = False        # set nothing but the head, in as many epochs
 ) -> pd.DataFrame: # a row per epoch
     "Fine-tunes without printing and returns the training table."
+    if head_alone: return fit_head(learn, epochs, on_batch, on_epoch)
     table = KeepTable(on_batch, on_epoch)
     rates = {'base_lr': 2e-2, 'lr_mult': 1} if learn.arch is digits_resnet18 else {}
     if lr: rates['base_lr'] = lr
     with learn.no_bar(), learn.no_logging(), learn.added_cbs(table), together(learn):
-        if head_alone: learn.fit_one_cycle(1 + epochs, lr)
-        else: learn.fine_tune(epochs, **rates)
+        learn.fine_tune(epochs, **rates)
     return pd.DataFrame(table.rows)
 
 # %% ../../nbs/api/train/71_fit.ipynb #cell-b06
@@ -373,7 +374,8 @@ class TrainingPlan:
     def for_card(self) -> dict: # fields of `ModelCard`
         "What must be known to prepare an image in the same way."
         mean, std = map(list, self.stats)
-        return {'size': self.size, 'resize': 'middle' if self.photographs else 'squish', 'mean': mean, 'std': std}
+        return {'size': self.size, 'resize': 'middle' if self.photographs else 'squish', 'mean': mean, 'std': std,
+                'head': 'one layer' if self.head_alone else 'two layers'}
 
 def plan_for(
     path: Path,          # the folder that the names in `files` start from
@@ -386,8 +388,9 @@ def plan_for(
     size = settings.size or side_for(files, least=128 if photographs else 28)
     try_out(network, size)
     n_train = int((~files.is_valid).sum())
-    head_alone = photographs and n_train < FEW
-    few = f'{n_train:,} photographs are few: the head alone is trained, and the body stays as ImageNet left it'
+    head_alone = photographs and n_train < FEW and not settings.lr
+    few = (f'{n_train:,} photographs are few: the body stays as ImageNet left it, and the head becomes one layer, '
+           'fitted by logistic regression')
     return TrainingPlan(network, size, flip=photographs if settings.flip is None else settings.flip,
                         photographs=photographs, stats=stats_of(network), head_alone=head_alone,
                         notes=[*filter(None, [says, few if head_alone else ''])])

@@ -49,6 +49,7 @@ class ModelCard:
     layout: str        # where the labels stood
     weights_sha256: str
     resize: str = 'squish' # or middle: how images become squares
+    head: str = 'two layers' # or one layer: that of `fit_head`
     mean: list = field(default_factory=lambda: list(imagenet_stats[0]))
     std: list = field(default_factory=lambda: list(imagenet_stats[1]))
     versions: dict = field(default_factory=lambda: {'python': platform.python_version(), **{
@@ -79,6 +80,7 @@ EXPECTED = { # a field of the card: what it must be, in words and as a test
                and len(set(texts)) == len(texts)),
     'size': ('an integer from 1 to 4096', lambda n: type(n) is int and 1 <= n <= 4096),
     'resize': ("'squish' or 'middle'", lambda text: text in ('squish', 'middle')),
+    'head': ("'two layers' or 'one layer'", lambda text: text in ('two layers', 'one layer')),
     'mean': (f'three numbers below {LARGEST:,}', lambda values: are_numbers(values, above=-LARGEST)),
     'std': (f'three numbers above 0 and below {LARGEST:,}', lambda values: are_numbers(values, above=0)),
     'accuracy': ('a number from 0 to 1', lambda n: type(n) in (int, float) and 0 <= n <= 1),
@@ -97,6 +99,7 @@ def checked_card(
     where: str    # its name, for the message
 ) -> ModelCard:
     "The card with these values; raises `ModelError` that names the first field with a wrong one."
+    values = {'head': 'two layers', **values} # cards of before there was a choice say nothing of it
     card = ModelCard(**{f.name: values.get(f.name) for f in fields(ModelCard)})
     for name, (expected, fits) in EXPECTED.items():
         found = getattr(card, name)
@@ -310,7 +313,7 @@ def load_model(
     card = read_card(folder)
     weights = read_weights(folder, card)
     try:
-        model = untrained(architecture(card.arch), len(card.labels))
+        model = untrained(architecture(card.arch), len(card.labels), linear=card.head == 'one layer')
         model.load_state_dict(weights)
         other = [name for name, t in model.state_dict().items() if t.dtype != weights[name].dtype]
         if other: raise RuntimeError(f'another type of numbers in {other[0]}')

@@ -6,7 +6,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/train/report.html.md"""
 
 # %% auto #0
 __all__ = ['MOST', 'ranked_predictions', 'plot_confusion', 'plot_results', 'as_png', 'two_sides', 'channel_histogram', 'rivals',
-           'body_outputs', 'frozen_rival', 'next_step', 'result_line', 'report_page']
+           'frozen_rival', 'next_step', 'result_line', 'report_page']
 
 # %% ../../nbs/api/train/73_report.ipynb #cell-002
 import base64, io, warnings
@@ -16,7 +16,6 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import torch
 from fastai.learner import Learner
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -29,6 +28,7 @@ from ..base.formats import image_formats, upright
 from ..base.show import page_of, plural
 from ..images.check import ImageCheck
 from .fit import learner_for
+from .head import body_outputs
 from .model import ModelCard
 
 # %% ../../nbs/api/train/73_report.ipynb #cell-p02
@@ -138,25 +138,13 @@ def rivals(
             'colours alone': float(model.score(held_out, valid.label))}
 
 # %% ../../nbs/api/train/73_report.ipynb #cell-f02
-def body_outputs(
-    learn: Learner,      # its body is `learn.model[0]`
-    files: pd.DataFrame  # rows of the table that its images come from
-) -> tuple[np.ndarray, np.ndarray]: # a row for each image; numbers of classes
-    "What the body of a network makes of images, averaged over all places of its last maps; they are not varied."
-    body, found = learn.model[0].to(learn.dls.device).eval(), []
-    with torch.no_grad():
-        for x, y in learn.dls.test_dl(files, with_labels=True):
-            maps = torch.atleast_3d(body(x)) # some networks give rows
-            found.append((maps.flatten(2).mean(dim=2), y))
-    return tuple(torch.cat(column).cpu().numpy() for column in zip(*found))
-
 def frozen_rival(
     learn: Learner,     # of `learner_for`, trained
     files: pd.DataFrame # of `usable_images`
 ) -> dict[str, float]: # what it is -> accuracy on the held-out images
     "The accuracy of logistic regression on what the pretrained body sees, before any training."
-    fresh = learner_for(learn.dls, learn.arch, head_alone=True)
-    train, valid = (body_outputs(fresh, side) for side in two_sides(files))
+    fresh = learner_for(learn.dls, learn.arch)
+    train, valid = (body_outputs(fresh, learn.dls.test_dl(side, with_labels=True)) for side in two_sides(files))
     line = LogisticRegression(C=0.1, max_iter=2000).fit(*train)
     return {'frozen network with logistic regression': line.score(*valid)}
 

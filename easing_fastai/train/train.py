@@ -175,11 +175,13 @@ def train(
     bs = {'bs': settings.bs} if settings.bs else {}
     dls = dataloaders_for(path, files, plan.size, plan.flip, plan.photographs, plan.stats, **bs)
     if says := without_workers(dls, plan.size): say(says)
-    learn = first_once(lambda: learner_for(dls, plan.network, plan.head_alone)) # one of several downloads
+    learn = first_once(lambda: learner_for(dls, plan.network)) # one of several downloads
     refuse_small_disk(out, learn.model)
     classes = f'{plural(len(dls.vocab), "class", "classes")}: {listed(list(map(printable, dls.vocab)), most=20)}'
     say(f'{network_name(plan.network)} on images of {plan.size}×{plan.size} pixels, {classes}')
-    steps = (1 + epochs)*-(-len(dls.train)//n_processes)
+    if plan.head_alone and rank: return None # the first does it: there is nothing to share
+    n_batches = -(-len(dls.train_ds)//dls.train.bs) if plan.head_alone else -(-len(dls.train)//n_processes)
+    steps = (1 + epochs)*n_batches
     done = count(1)
     on_batch = on_progress and (lambda: on_progress('train', next(done), steps))
     with images_stay(path, files.file):
