@@ -17,7 +17,7 @@ from fastai.vision.all import (Adam, Brightness, Callback, CategoryBlock, CropPa
                                DataLoaders, Datasets, FlipItem, GradientAccumulation, GrandparentSplitter, ImageBlock,
                                ImageDataLoaders, Interpretation, IntToFloatTensor, Learner, MaskBlock, MixedPrecision,
                                MixUp, MultiCategoryBlock, Normalize, PILImage, PILImageBW, PointBlock, RandomCrop, RandomResizedCrop,
-                               ReduceLROnPlateau, RegexLabeller, Resize, ResizeMethod, SaveModelCallback, SkipItemException, TensorCategory,
+                               ReduceLROnPlateau, RegexLabeller, Resize, ResizeMethod, SaveModelCallback, SkipItemException,
                                TensorImage, TfmdDL, TfmdLists, ToTensor, TransformBlock, accuracy, aug_transforms, get_image_files,
                                imagenet_stats, listify, load_learner, noop, parent_label, set_seed, vision_learner)
 from fasttransform.transform import Function, Transform
@@ -577,12 +577,13 @@ def test_refusals(images, learners):
     with pytest.raises(TypeError, match='limit_gb is a number of gigabytes'): in_memory(loaders(images), limit_gb='2')
 
 
-def test_a_limit(tmp_path):
-    "Those looked at beforehand are small and differ; the reading stops when the limit is passed."
-    folder = make_images(tmp_path, lambda i: (400, 400) if i == 5 else (10, 10 + i % 2))
-    with pytest.raises(MemoryError, match=r'limit is 0\.0004 GB.*limit_gb='):
-        in_memory(loaders(folder, item_tfms=RandomCrop(8)), limit_gb=0.0004)
-    assert in_memory(loaders(folder, item_tfms=RandomCrop(8)), limit_gb=0.001).train.kept.items
+@pytest.mark.parametrize('tfms, n_bytes', [(None, 42*(24*24*3 + 8)), (RandomCrop(8), 32*(24*24*3 + 8) + 10*(8*8*3 + 8))],
+                         ids=['in one tensor', 'images to be cropped'])
+def test_a_limit(images, tfms, n_bytes):
+    "Three bytes for a point, eight for a label."
+    with pytest.raises(MemoryError, match=r'42 items.*the limit is.*limit_gb='):
+        in_memory(loaders(images, item_tfms=tfms), limit_gb=n_bytes/1e9*0.999)
+    assert type(in_memory(loaders(images, item_tfms=tfms), limit_gb=n_bytes/1e9).train) is InMemoryDL
 
 
 def test_a_missing_and_a_damaged_file(tmp_path):

@@ -103,7 +103,7 @@ def profile_epoch(
                ('forward', learn, 'loss_func'), ('backward', learn, '_backward'),
                ('optimizer', learn, '_step'), ('optimizer', learn.opt, 'zero_grad'),
                ('validation', learn, '_do_epoch_validate')]
-    if isinstance(dl, InMemoryDL): methods = methods[1:] # it has read
+    if isinstance(dl, InMemoryDL): methods = methods[2:] # it has read and transformed
     changes = [(thing, name, watch.part(part)(getattr(thing, name))) for part, thing, name in methods]
     changes.append((dl, 'create_batches', watch.around_each('collating', dl.create_batches)))
     dl.before_iter() # tells the transforms whether they are training; the stopwatch cannot pass that on
@@ -368,8 +368,9 @@ def photo_run(
     "One `fine_tune` on photographs."
     set_seed(seed)
     normalize = Normalize.from_stats(*model_meta[arch].get('stats', imagenet_stats))
+    workers = 0 if way == 'in memory' else 2 # which would draw the random numbers for the crops
     dls = ImageDataLoaders.from_folder(path, valid='val', item_tfms=Resize(size), batch_tfms=normalize, bs=32,
-                                       num_workers=2)
+                                       num_workers=workers)
     learn, ends, reading = vision_learner(dls, arch, metrics=accuracy), EpochEnds(), float('nan')
     gc.collect()
     if way == 'bare loop':

@@ -11,8 +11,7 @@ __all__ = ['CROPS', 'KNOWN', 'SET_BY_CALLING', 'HEARD', 'COPIES', 'CannotKeep', 
 
 # %% ../../nbs/api/speed/80_in_memory.ipynb #cell-002
 import dis, multiprocessing, re
-from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import suppress
 from copy import copy, deepcopy
 from functools import partial
 from pathlib import Path
@@ -25,7 +24,7 @@ from fastai.data.core import DataLoaders, Datasets, TfmdDL
 from fastai.data.transforms import (Categorize, IntToFloatTensor, MultiCategorize, Normalize, OneHotEncode,
                                     RegexLabeller, RegressionSetup, ToTensor, parent_label)
 from fastai.imports import noop
-from fastai.torch_core import TensorCategory, defaults, no_random
+from fastai.torch_core import TensorCategory, TensorImage, defaults, no_random, to_device
 from fastai.vision.augment import CropPad, RandomCrop, RandomResizedCrop, Resize, ResizeMethod
 from fastai.vision.core import AddMaskCodes, PILBase, PILImage, PILImageBW, PILMask
 from fastcore.basics import _using_attr, chunked, listify, patch
@@ -83,7 +82,7 @@ def settings_of(tfm: Transform) -> tuple: # to be compared
     return tfm, dumps(held), [(f, getattr(f, '__code__', None)) for f in functions_of(tfm)]
 
 # %% ../../nbs/api/speed/80_in_memory.ipynb #cell-state
-HEARD = {'get_idxs', 'shuffle_fn', 'randomize', 'sample', 'before_iter', 'after_iter', 'after_batch', 'create_batches'}
+HEARD = {'get_idxs', 'shuffle_fn', 'randomize', 'before_iter', 'after_iter', 'after_batch', 'create_batches'}
 
 def state_of(
     dl: TfmdDL,     # of images, as fastai or `in_memory` makes it
@@ -113,12 +112,11 @@ def state_of(
 
 # %% ../../nbs/api/speed/80_in_memory.ipynb #cell-009
 def n_bytes(
-    item: object # an item, a part of one, or several
+    part: object # of an item: an image, a label
 ) -> int:
     "What it takes in memory: its numbers, without Python's own share."
-    if isinstance(item, (tuple, list)): return sum(map(n_bytes, item))
-    if isinstance(item, torch.Tensor): return item.nbytes
-    return item.width*item.height*len(item.getbands()) if isinstance(item, Image.Image) else 0
+    if isinstance(part, Image.Image): return part.width*part.height*len(part.getbands())
+    return part.nbytes if isinstance(part, torch.Tensor) else 0
 
 def stacked(
     items: list # tuples
@@ -157,25 +155,25 @@ class Kept:
         dl: TfmdDL,     # of images
         pure: list = () # functions, transforms and classes that the user vouches for
     ):
-        self.dl, self.n, self.pure, self.state = dl, dl.n, pure, state_of(dl, pure)
+        self.state, self.dl, self.n, self.pure = state_of(dl, pure), dl, dl.n, pure
         self.left, self.items, self.quick, self.columns = self.state[0], [], False, None
         rows = sorted({row*(dl.n - 1)//11 for row in range(12)})
         some = self.read(rows)
-        self.types, self.n_bytes = [type(part) for part in some[0]], n_bytes(some)//len(rows)
+        self.types = [type(part) for part in some[0]]
+        self.n_bytes = sum(n_bytes(part) for item in some for part in item)//len(rows)
         if self.left: return
         self.columns = stacked(some)
         targets = {type(target.tfms.fs[-1]) for target in dl.dataset.tls[1:]}
         if [type(tfm) for tfm in dl.after_item.fs] == [ToTensor] and targets <= {Categorize}:
-            try: self.quick = all(map(torch.equal, quickly(dl, rows), self.columns))
-            except Exception: pass # fastai's own steps are used, or raise what training would raise
+            with suppress(Exception): # else fastai's own steps are used, or raise what training would raise
+                self.quick = all(map(torch.equal, quickly(dl, rows), self.columns))
 
     def read(self,
         rows: list # numbers of items
     ) -> list|tuple: # items, or one tensor of all images and one of all labels
         "Several items, with all item transforms or with none of them."
         if self.quick:
-            try: return quickly(self.dl, rows)
-            except Exception: pass # as above
+            with suppress(Exception): return quickly(self.dl, rows)
         tfms, split_idx = [] if self.left else self.dl.after_item.fs, self.dl.dataset.split_idx
         items = [compose_tfms(self.dl.create_item(row), tfms, split_idx=split_idx) for row in rows]
         return stacked(items) if self.columns else items
@@ -184,9 +182,7 @@ class Kept:
 COPIES = (multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]) == 'fork'
 
 @patch
-def fill(self: Kept,
-    check_room: Callable # called with the bytes that each chunk takes; raises if they are too many
-):
+def fill(self: Kept):
     "Reads all items and keeps them."
     size, rows = min(256, 2**20//max(self.n_bytes, 1) + 1), range(self.n) # some 1 MB at a time
     chunks = [rows[i:i+size] for i in range(0, self.n, size)]
@@ -194,7 +190,6 @@ def fill(self: Kept,
     read = torch.utils.data.DataLoader(chunks, batch_size=None, collate_fn=self.read, num_workers=workers)
     columns = self.columns and tuple(part.new_empty(self.n, *part.shape[1:]) for part in self.columns)
     for start, chunk in zip(range(0, self.n, size), read):
-        check_room(n_bytes(chunk))
         if self.left: self.items += chunk
         else:
             stacked([[part[0] for part in chunk], [part[0] for part in self.columns]]) # raises where they differ
@@ -211,11 +206,20 @@ class InMemoryDL(TfmdDL):
         self.after_batch = OnPlainTensors(self.after_batch)
 
     def __iter__(self):
-        try: self.cuts = self.n <= self.kept.n and state_of(self, self.kept.pure) == self.kept.state
-        except CannotKeep: pass
-        try:
-            with self.fake_l.no_multiproc() if self.cuts else nullcontext(): yield from super().__iter__()
+        with suppress(CannotKeep):
+            self.cuts = self.n <= self.kept.n and state_of(self, self.kept.pure) == self.kept.state
+        try: yield from super().__iter__() if self.kept.left or not self.cuts else self.one_pass()
         finally: self.cuts = False
+
+    def one_pass(self):
+        self.randomize()
+        self.before_iter()
+        rows = self.get_idxs()
+        torch.empty((), dtype=torch.int64).random_() # PyTorch's loader draws it, for its workers
+        elsewhere = self.device is not None and self.device.type != 'cpu'
+        for batch in self.create_batches(rows):
+            yield self.after_batch(to_device(batch, self.device) if elsewhere else batch)
+        self.after_iter()
 
     def create_batches(self, samps):
         if not self.cuts or self.kept.left:
@@ -243,10 +247,15 @@ class OnPlainTensors(Pipeline):
         batch: object # mostly images and labels
     ) -> object: # the same numbers and types
         "A batch that can go into a model."
-        usual = type(batch) is tuple and all(type(tfm) in (IntToFloatTensor, Normalize) for tfm in self.fs)
-        if not usual or any(type(label) is not TensorCategory for label in batch[1:]): return super().__call__(batch)
+        usual = all(type(tfm) in (IntToFloatTensor, Normalize) and tfm.split_idx is None for tfm in self.fs)
+        if not usual or [type(part) for part in batch] not in ([TensorImage, TensorCategory], [TensorImage]):
+            return super().__call__(batch)
         images, *labels = batch # of which those transforms leave the labels alone
-        with torch._C.DisableTorchFunctionSubclass(): return super().__call__(images).as_subclass(type(images)), *labels
+        with torch._C.DisableTorchFunctionSubclass():
+            for tfm in self.fs:
+                encodes, _ = type(tfm).encodes._resolve_method_with_cache((tfm, batch[0])) # as fasttransform does
+                images = encodes(tfm, images)
+            return images.as_subclass(type(batch[0])), *labels
 
 # %% ../../nbs/api/speed/80_in_memory.ipynb #cell-read-once
 @patch
@@ -262,20 +271,15 @@ def read_all(
     limit_gb: float    # gigabytes that the images may take
 ):
     "Reads all items, if there is room."
-    n_items, taken = sum(kept.n for kept in found), 0
-    expected = sum(kept.n*kept.n_bytes for kept in found)
-    def check_room(more):
-        nonlocal taken
-        taken += more
-        if (gigabytes := max(taken, expected)/1e9) > limit_gb:
-            raise MemoryError(f'{n_items:,} items would take {gigabytes:.2g} GB of memory or more, and the limit is '
-                              f'{limit_gb:g} GB. If there is room: in_memory(dls, limit_gb={gigabytes*1.2:.2g}). '
-                              'Smaller images take less.')
-    check_room(0)
-    print(f'in_memory: {n_items:,} items are read once and take about {expected/1e6:,.1f} MB', end='')
-    left = dict.fromkeys(name for kept in found for name in kept.left)
-    print(f'; done anew each time: {", ".join(left)}' if left else '')
-    for kept in found: kept.fill(check_room)
+    n_items, expected = sum(kept.n for kept in found), sum(kept.n*kept.n_bytes for kept in found)
+    if (gigabytes := expected/1e9) > limit_gb:
+        raise MemoryError(f'{n_items:,} items would take about {gigabytes:.2g} GB of memory, and the limit is '
+                          f'{limit_gb:g} GB. If there is room: in_memory(dls, limit_gb={gigabytes*1.2:.2g}). '
+                          'Smaller images take less.')
+    left = ', '.join(dict.fromkeys(name for kept in found for name in kept.left))
+    print(f'in_memory: {n_items:,} items are read once and take about {expected/1e6:,.1f} MB'
+          + (f'; done anew each time: {left}' if left else ''))
+    for kept in found: kept.fill()
 
 # %% ../../nbs/api/speed/80_in_memory.ipynb #cell-in-memory
 def in_memory(
