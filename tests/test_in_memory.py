@@ -275,8 +275,12 @@ def mirrored(self, x: TensorImage): return x.flip(-1).float() / 255
 def transposed(self, x: PILImage): return TensorImage(np.asarray(x).T.copy())
 
 
+def turned_by_lot(self, x: PILImage): return TensorImage(np.asarray(x).T.copy()[:, ::random.choice([1, -1])].copy())
+
+
 @pytest.mark.parametrize('name, value', [('vision.core.load_image', upside_down),
                                          ('vision.core.ToTensor.encodes', transposed),
+                                         ('vision.core.ToTensor.encodes', turned_by_lot),
                                          ('data.transforms.IntToFloatTensor.encodes', mirrored)])
 def test_steps_of_fastais_that_somebody_has_changed(name, value, images, monkeypatch):
     monkeypatch.setattr(f'fastai.{name}', Function(value).dispatch(value) if 'encodes' in name else value)
@@ -519,6 +523,28 @@ LATER = {  # the transforms, and what is changed in loaders that have them
 }
 
 
+def test_a_function_that_changes_later(images):
+    "As IPython's autoreload changes it."
+    def run(make):
+        def label(file): return file.parent.name
+        set_seed(3)
+        dls = make(loaders(images, get_y=label))
+        before = bits(dls)
+        label.__code__ = (lambda file: 'b').__code__
+        return before, bits(dls)
+    stock, kept = run(noop), run(in_memory)
+    assert stock == kept and stock[0] != stock[1]
+
+
+def test_the_stock_loaders_go_on_as_before(images):
+    set_seed(3)
+    dls = loaders(images)
+    bits(in_memory(dls))
+    found = bits(dls)
+    set_seed(3)
+    assert found == bits(loaders(images))
+
+
 @pytest.mark.parametrize('case', LATER)
 def test_what_changes_later_is_heeded(images, case, monkeypatch):
     tfms, change = LATER[case]
@@ -552,12 +578,14 @@ def test_nothing_has_changed_after_a_training(tfms, images):
         assert state_of(dl) == dl.kept.state
 
 
-def test_training_transforms_on_validation_images(images):
+@pytest.mark.parametrize('tfms', [RandomCrop(16), CropPad(16, split_idx=0)], ids=['crop', 'only while training'])
+def test_training_transforms_on_validation_images(images, tfms):
     "As `tta` does it."
     def run(make):
         set_seed(3)
-        dl = make(loaders(images, item_tfms=RandomCrop(16))).valid
-        with dl.dataset.set_split_idx(0): return [x.numpy().tobytes() for x, _ in dl]
+        dl = make(loaders(images, item_tfms=tfms)).valid
+        before = [x.shape for x, _ in dl]
+        with dl.dataset.set_split_idx(0): return before, [x.numpy().tobytes() for x, _ in dl]
     assert run(noop) == run(in_memory)
 
 

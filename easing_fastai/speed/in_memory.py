@@ -10,12 +10,11 @@ __all__ = ['CROPS', 'KNOWN', 'SET_BY_CALLING', 'HEARD', 'COPIES', 'CannotKeep', 
            'read_all', 'in_memory']
 
 # %% ../../nbs/api/speed/80_in_memory.ipynb #cell-002
-import dis, multiprocessing, re
+import dis, multiprocessing, pickle, re
 from contextlib import suppress
 from copy import copy, deepcopy
 from functools import partial
 from pathlib import Path
-from pickle import dumps
 from types import FunctionType, MethodType
 
 # %% ../../nbs/api/speed/80_in_memory.ipynb #cell-003
@@ -79,7 +78,7 @@ def is_fixed(
 def settings_of(tfm: Transform) -> tuple: # to be compared
     "What it does, and how it is set if it is of a known kind; for others the user vouches."
     held = {k: v for k, v in vars(tfm).items() if k not in SET_BY_CALLING} if type(tfm) in KNOWN else {}
-    return tfm, dumps(held), [(f, getattr(f, '__code__', None)) for f in functions_of(tfm)]
+    return tfm, pickle.dumps(held), [(f, getattr(f, '__code__', None)) for f in functions_of(tfm)]
 
 # %% ../../nbs/api/speed/80_in_memory.ipynb #cell-state
 HEARD = {'get_idxs', 'shuffle_fn', 'randomize', 'before_iter', 'after_iter', 'after_batch', 'create_batches'}
@@ -261,8 +260,7 @@ class OnPlainTensors(Pipeline):
 @patch
 def loader(self: Kept) -> InMemoryDL:
     "The loader once more, taking its items from those that were kept."
-    after_item, after_batch = Pipeline(list(self.dl.after_item.fs)), Pipeline(list(self.dl.after_batch.fs))
-    new = self.dl.new(cls=InMemoryDL, after_item=after_item, after_batch=after_batch)
+    new = self.dl.new(cls=InMemoryDL)
     new.n, new.rng, new.kept = self.n, deepcopy(self.dl.rng), self
     return new
 
