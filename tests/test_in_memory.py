@@ -192,6 +192,17 @@ def test_an_image_of_another_size_that_a_worker_process_finds(many, capsys):
     assert said[-1].endswith('stay as they are: its images differ in size, or items hold more than numbers') and len(said) == 2
 
 
+def test_an_image_of_one_point_among_large_ones(tmp_path, capsys):
+    "It is read by itself, and would fill the place of a large one."
+    for part in ('train', 'valid'):
+        for i in range(20):
+            file = tmp_path / part / 'ab'[i % 2] / f'{i:02}.png'
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.new('RGB', (1, 1) if (part, i) == ('train', 4) else (600, 600)).save(file)
+    dls = loaders(tmp_path)
+    assert in_memory(dls) is dls and 'its images differ in size' in capsys.readouterr().out
+
+
 @pytest.mark.parametrize('num_workers', [1, 3])
 def test_no_worker_process_where_there_is_nothing_to_do(num_workers, images, monkeypatch):
     def run(make):
