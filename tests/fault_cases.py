@@ -291,17 +291,20 @@ DEAD = f'http://127.0.0.1:{free_port()}'
 ONLINE = {'EASING_FASTAI_OFFLINE': '0', 'http_proxy': DEAD, 'https_proxy': DEAD}
 PROVE = 'from easing_fastai.plain.prove import prove_equal\ntry: prove_equal({0}, {0})\nexcept (TypeError, AssertionError) as e: print("refused", e)'
 WEIGHTS = {'words': ('Nothing in it was run', 'Remove that file'), 'absent': 'it_ran'}
-NEGATIVE = """
+def with_weights(change: str, labels: str = "json.dumps(card['labels'])") -> Callable:
+    "A model with other weights, `change` of each tensor `t`, and a card that fits them."
+    return model(lambda folder: exec(f"""
 import json
 from hashlib import sha256
-import safetensors.torch
+import safetensors.torch, torch
 file = folder/'model.safetensors'
-weights = safetensors.torch.load_file(file)
-weights = {name: -t.abs() - 1 if name.endswith('running_var') else t for name, t in weights.items()}
+weights = {{name: {change} for name, t in safetensors.torch.load_file(file).items()}}
 card = json.loads((folder/'model.json').read_text())
-file.write_bytes(data := safetensors.torch.save(weights, metadata={'labels': json.dumps(card['labels'])}))
-(folder/'model.json').write_text(json.dumps({**card, 'weights_sha256': sha256(data).hexdigest()}))
-"""
+file.write_bytes(data := safetensors.torch.save(weights, metadata={{'labels': {labels}}}))
+(folder/'model.json').write_text(json.dumps({{**card, 'weights_sha256': sha256(data).hexdigest()}}))
+""", {'folder': folder}))
+
+
 OFFLINE = """
 import socket, sys
 asked = []
@@ -415,8 +418,13 @@ for _ in range(2): print(subprocess.run([sys.executable, '-m', 'easing_fastai', 
     *(Case(f'a card with {name} {value!r:.20}', field(**{name: value}), ('predict', 'model', 'one.png'), words=words)
       for name, value, words in (('arch', 'vit_b_16', ('the network vit_b_16',)), ('mean', [10**60] * 3, ('model.json', 'mean is')),
                                  ('std', [1e-44] * 3, ('gives no probabilities', 'model.json')))),
-    *(Case(f'weights that give no probabilities {form}', model(lambda folder: exec(NEGATIVE, {'folder': folder})),
+    *(Case(f'weights that give no probabilities {form}', with_weights("-t.abs() - 1 if name.endswith('running_var') else t"),
           ('predict', 'model', 'one.png', *form), words=('gives no probabilities',), never=('nan', 'NaN')) for form in ((), ('--json',))),
+    *(Case(f'weights in {kind}', with_weights(f't.to(torch.{kind}) if t.is_floating_point() else t'), ('predict', 'model', 'one.png'),
+          words=('do not fit',)) for kind in ('float16', 'float8_e4m3fn', 'complex64')),
+    Case('weights that are not numbers', with_weights("t/0 if t.is_floating_point() else t"), ('predict', 'model', 'one.png'),
+          words=('not numbers',)),
+    Case('labels in 100,000 lists', with_weights('t', "100_000*'['"), ('predict', 'model', 'one.png'), words=('damaged',)),
     Case('a note of an odd type: predict', model(lambda folder: turned(images(folder.parent / 'p', ['x.png']))), ('predict', 'model', 'p'), 0,
           words=('turned.jpg', 'x.png')),
     Case('a note of an odd type: train', lambda folder: turned(classes(folder) / 'a'), TRAIN, 0, words=('✓',)),

@@ -244,15 +244,13 @@ def read_weights(
     try: data = file.read_bytes()
     except OSError as e: raise ModelError(f'{where} cannot be read: {e.strerror}.') from e
     try: weights, labels = safetensors.torch.load(data), labels_of(data)
-    except (SafetensorError, ValueError, KeyError) as e:
+    except (SafetensorError, ValueError, KeyError, RecursionError) as e:
         raise ModelError(f'{where} is damaged, or is no safetensors file. Train again, or fetch it anew.') from e
     if sha256(data).hexdigest() != card.weights_sha256:
         raise ModelError(f'{where} is not the one that model.json was written with. Train again, or fetch both anew.')
     if labels not in (None, card.labels):
         raise ModelError(f'{where} was written with the labels {shorten(printable(repr(labels)))}, in this order, '
                          'and model.json has others. Train again, or fetch both anew.')
-    if spoilt := [name for name, t in weights.items() if t.is_floating_point() and not t.isfinite().all()]:
-        raise ModelError(f'{where} holds weights that are not numbers, in {printable(spoilt[0])}. Train again.')
     return weights
 
 # %% ../../nbs/api/train/72_model.ipynb #cell-m20
@@ -317,9 +315,12 @@ def load_model(
         model.load_state_dict(weights)
         other = [name for name, t in model.state_dict().items() if t.dtype != weights[name].dtype]
         if other: raise RuntimeError(f'another type of numbers in {other[0]}')
+        spoilt = [name for name, t in weights.items() if not t.isfinite().all()]
     except AssetError as e: raise ModelError(f'{printable(home_relative(folder))} cannot be used: {e}') from e
     except Exception as e: # a network that is none, or that cannot be built so, fails in its own way
         if isinstance(e, MemoryError): raise
         raise ModelError(f'{printable(home_relative(folder))}: the weights do not fit the network '
                          f'{printable(card.arch)} with {len(card.labels)} classes.') from e
+    if spoilt: raise ModelError(f'{printable(home_relative(folder))} holds weights that are not numbers, in {spoilt[0]}. '
+                                'Train again.')
     return TrainedModel(model, card)
