@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -77,7 +78,7 @@ def served(*args, cwd: Path, env: dict | None = None):
                                env={**os.environ, 'PYTHONUNBUFFERED': '1', **(env or {})})
     try:
         line = process.stdout.readline()
-        assert (address := re.search(r'http://127\.0\.0\.1:\d+', line)), line + process.communicate(timeout=HANGS)[1]
+        assert (address := re.search(r'http://(127\.0\.0\.1|\[::1\]):\d+', line)), line + process.communicate(timeout=HANGS)[1]
         yield process, address[0]
     finally:
         process.send_signal(signal.SIGINT)
@@ -148,6 +149,33 @@ def test_files_of_the_server_stay_there(server, model, uploads, tmp_path):
         event = httpx.post(f'{server[1]}/gradio_api/call/predict', json={'data': [{'path': str(path), 'orig_name': 'x'}]}).json()['event_id']
         said.add(httpx.get(f'{server[1]}/gradio_api/call/predict/{event}', timeout=20).text)
     assert len(said) == 1 and 'was not uploaded' in said.pop()
+    body = {'data': [{'path': 'http://192.0.2.1/x.png', 'meta': {'_type': 'gradio.FileData'}}]}
+    event = httpx.post(f'{server[1]}/gradio_api/call/predict', json=body).json()['event_id']
+    assert 'no addresses' in httpx.get(f'{server[1]}/gradio_api/call/predict/{event}', timeout=20).text
+
+
+def test_nothing_is_fetched_and_nothing_kept(server, space, tmp_path):
+    "By the command's page and by the exported one: an address that a visitor sends, and what Gradio offers besides."
+    import httpx
+
+    env = {'GRADIO_SERVER_PORT': str(free_port()), 'HOME': str(tmp_path)}
+    with served('app.py', cwd=space, env=env) as (_, other):
+        for address in (server[1], other):
+            for path in ('file=http://8.8.8.8/x.png', 'file=HTTPS:%2F%2F8.8.8.8/x.png'):
+                assert httpx.get(f'{address}/gradio_api/{path}', timeout=60).status_code == 403
+            assert httpx.get(f'{address}/monitoring').status_code == httpx.get(f'{address}/monitoring/summary').status_code == 403
+            assert httpx.get(f'{address}/config').json()['run_history'] is False
+            assert httpx.get(f'{address}/gradio_api/runs').status_code == 404
+
+
+@pytest.mark.parametrize('args', [(), pytest.param(('--host', '::1'), marks=pytest.mark.skipif(
+    not socket.has_dualstack_ipv6(), reason='no IPv6 here'))])
+def test_behind_a_proxy(model, tmp_path, args):
+    "One that cannot reach this computer, and one of a kind that httpx does not know."
+    env = {'PYTHONPATH': str(REPO), 'http_proxy': 'http://127.0.0.1:9', 'ALL_PROXY': 'socks://127.0.0.1:9/'}
+    with served('-m', 'easing_fastai', 'serve', model, '--port', free_port(), *args, cwd=tmp_path, env=env) as (_, address):
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(address) as page:
+            assert page.status == 200
 
 
 def test_nothing_is_loaded_from_elsewhere(server):

@@ -114,6 +114,7 @@ def serve(
     wait: Callable|None = None,     # called with the address; the page closes when it returns. None: Ctrl-C
 ):
     "Shows a model's page until Ctrl-C; raises `ServeError` if the page cannot be opened."
+    host = host.strip('[]') # as addresses of IPv6 are written beside a port
     if port: check_port(host, port)
     with tempfile.TemporaryDirectory(prefix='easing-fastai-', ignore_cleanup_errors=True) as uploads:
         os.environ['GRADIO_TEMP_DIR'] = uploads
@@ -121,7 +122,7 @@ def serve(
         (anew := Path(uploads)/'examples').mkdir()
         page = page_for(model.predict, asdict(model.card), threshold, shown_examples(examples, anew))
         try:
-            launched(page, server_name=host, server_port=port, prevent_thread_lock=True,
+            launched(page, server_name=f'[{host}]' if ':' in host else host, server_port=port, prevent_thread_lock=True,
                      app_kwargs={'middleware': [Middleware(WithHeaders)]})
             say(f'The page is open: {page.local_url.rstrip("/")}   To close it: Ctrl-C')
             if wait: wait(page.local_url)
