@@ -24,7 +24,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 from . import __version__
-from .base.files import expanded, home_relative, is_model, printable, refuse_to_replace, whole_file, whole_folder
+from .base.files import expanded, home_relative, is_model, printable, refuse_to_replace, typed, whole_file
+from .base.files import whole_folder
 
 # %% ../nbs/api/91_cli.ipynb #cell-005
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -107,7 +108,8 @@ def print_rows(
     "Prints a table."
     from easing_fastai.base.show import Shown
     table = Shown()
-    table.columns, table.title, table.rows = columns, title, lambda: rows
+    table.columns, table.title = columns, title
+    table.rows = lambda: [[*map(Text.assemble, row)] for row in rows] # else text with `names` in it
     console.print(table)
 
 # %% ../nbs/api/91_cli.ipynb #cell-c12
@@ -258,7 +260,7 @@ def lab(
         if there and not is_untouched(folder, notebooks):
             fail(f'{where} is there already, and nothing of yours is overwritten.',
                  'Choose a new folder: easing-fastai lab FOLDER.',
-                 f'To go on working in this one: jupyter lab "{folder}"')
+                 f'To go on working in this one: jupyter lab {typed(folder)}')
         if not there:
             with whole_folder(folder, replace=True) as work: # an empty one may be there
                 work.mkdir()
@@ -266,6 +268,7 @@ def lab(
         trust(notebooks)
     say(f'Your notebooks: {where}')
     options = ['--no-browser']*(not browser) + ['--allow-root']*allow_root
+    os.environ.pop('MPLBACKEND', None) # notebooks show their figures
     # -P: a jupyterlab.py in the working folder is not Jupyter
     raise typer.Exit(subprocess.call([sys.executable, '-P', '-m', 'jupyterlab', str(folder), *options]))
 
@@ -316,7 +319,6 @@ def train_on_folder(
     from easing_fastai.chapters.environment import best_device
     from easing_fastai.train.report import result_line
     from easing_fastai.train.train import Settings, train
-    os.environ['MPLBACKEND'] = 'agg' # nothing is shown; whatever was set may not be there
     out, settings = expanded(out), Settings(bs, lr, valid, size, flip)
     where = printable(home_relative(out))
     def left(): return f'The model in {where} is whole.' if is_model(out) else 'Nothing was written.'
@@ -329,7 +331,7 @@ def train_on_folder(
     if card is None: return # one of several processes, and not the one that writes
     say(result_line(card), '✓ ', 'green')
     say(f'To read: {printable(home_relative(out/"index.html"))}')
-    say(f'To use:  easing-fastai predict {where} IMAGE')
+    say(f'To use:  easing-fastai predict {typed(out)} IMAGE')
 
 # %% ../nbs/api/91_cli.ipynb #cell-c19a
 def images_of(
@@ -350,10 +352,10 @@ def print_predictions(
     best = {file: next(iter(probabilities.items())) for file, probabilities in found.items()}
     if form == 'json':
         return print(json.dumps([{'image': str(file), 'class': best[file][0], 'probabilities': probabilities}
-                                 for file, probabilities in found.items()],
-                                ensure_ascii=sys.stdout.isatty(), indent=1)) # a terminal obeys what is in a name
+                                 for file, probabilities in found.items()], indent=1))
     if form == 'csv':
         shown = printable if sys.stdout.isatty() else str # a terminal obeys what is in a name
+        if not sys.stdout.isatty(): sys.stdout.reconfigure(encoding='utf-8') # Windows takes an encoding for some names
         rows = [[shown(file), shown(best[file][0]), best[file][1], *map(found[file].get, labels)] for file in found]
         rows.insert(0, ['image', 'class', 'probability', *map(shown, labels)])
         return csv.writer(sys.stdout, lineterminator='\n').writerows(rows)
@@ -481,7 +483,6 @@ def bench(
 ):
     "Compare the seconds and the accuracy of ways to train."
     if photos: return bench_photos(repeats)
-    os.environ['MPLBACKEND'] = 'agg' # as for `train`
     out = expanded(out)
     def refuse():
         if os.path.lexists(out): fail(f'{out} is there already, and nothing of yours is overwritten.', ELSEWHERE)
@@ -571,9 +572,11 @@ def prepare():
     warnings.filterwarnings('ignore', message='`torch.jit.script` is deprecated')
     for stream in filter(None, (sys.stdout, sys.stderr)):
         if hasattr(stream, 'reconfigure'): stream.reconfigure(errors='replace') # ✓ has no place in a file of cp1252
-    if hasattr(signal, 'SIGTERM') and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143)) # as a shell counts it; unfinished files are removed
-    os.environ.pop('MPLBACKEND', None) # it may name a backend that is not here, or be none for notebooks
+    for ends in {signal.SIGTERM, getattr(signal, 'SIGHUP', signal.SIGTERM)}: # the second when a terminal is closed
+        if threading.current_thread() is threading.main_thread() and signal.getsignal(ends) is not signal.SIG_IGN:
+            signal.signal(ends, lambda number, _: sys.exit(128 + number)) # as a shell counts; unfinished files go
+    os.environ['MPLBACKEND'] = 'agg' # one that was set, or that a matplotlibrc names, may not be there
+    if '' in sys.argv[1:]: fail('An argument is empty. Perhaps a script names a variable that has no value.')
     for what, ask in {'working folder': os.getcwd, 'temporary folder': tempfile.gettempdir}.items():
         try: ask()
         except OSError as e: fail(f'There is no {what}: {e.strerror}. Go to another folder, or set TMPDIR to one.')

@@ -486,6 +486,10 @@ main()
       for name, proxy in {  # names that are the same in each process, which a port is not
           'where nobody listens': DEAD, 'port 99999': 'http://127.0.0.1:99999', 'nonsense': 'nonsense', 'http://[::1': 'http://[::1',
           '127.0.0.1:x': '127.0.0.1:x'}.items()),
+    Case('a matplotlibrc that names a backend that is not there', lambda folder: (classes(folder / 'photos'), (folder / 'matplotlibrc').write_text(
+          'backend: module://nowhere')), ('train', 'photos', '--out', 'my $m', *TRAIN[6:]), 0, words=("predict 'my $m' IMAGE",), quick=False, cold=True),
+    *(Case(f'an empty argument: {args[0]}', model(lambda folder: None), args, words=('An argument is empty',), absent='m')
+      for args in (('check', ''), ('predict', 'model', ''), ('train', '', *TRAIN[2:]))),
     *(Case(f'an odd MPLBACKEND: {args[0]}', model(lambda folder: classes(folder.parent / 'photos')), args, code, words=words,
           never=('nonsense',), env={'MPLBACKEND': 'nonsense'}, quick=False, cold=True) for args, code, words in (
         (('doctor',), 0, ('Ready',)), (('check', 'photos'), 0, ('labels',)), (('predict', 'model', 'one.png'), 0, ('one.png',)),
@@ -508,6 +512,13 @@ CASES += [
       for name in ('[red]x[b].png', 'two\nlines.png', '\x1b[31m.png', b'\xff\xfe.png'.decode('utf-8', 'surrogateescape'), '-x.png',
             '=1+1.png', "a'b\"c.png", 'x' * 250 + '.png', '%s{0}.png', '<b>.png', '$x$.png', 'NA.png')
       for args, words in ((('check', '.'), ('images',)), (TRAIN, ('✓',)))),
+    *(Case(f'predict {form} of a name that cp1252 does not have', model(lambda folder: images(folder.parent / 'p', ['a`文.png'])),
+          ('predict', 'model', 'p', form), 0, words=(shown,), env={'PYTHONIOENCODING': 'cp1252', 'PYTHONUTF8': '0'})
+      for form, shown in (('--csv', 'a`文.png'), ('--json', r'a`\u6587.png'))),
+    Case('a backtick in a name: predict', model(lambda folder: images(folder.parent / 'p', ['a`b.png'])), ('predict', 'model', 'p'), 0,
+          words=('a`b.png',)),
+    Case('a backtick in a name: check', lambda folder: (classes(folder) / 'a`b.png').write_text('no image'), ('check', '.'), None,
+          words=('a`b.png',)),
     *(Case(f'predict {form or "table"} of {name!r:.30}', model(lambda folder,
           name=name: (images(folder.parent / 'p', ['x.png']) / 'x.png').rename(folder.parent / 'p' / name)),
                 ('predict', 'model', 'p', *form), 0, words=('p',))

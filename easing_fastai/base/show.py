@@ -72,7 +72,7 @@ def for_terminal(
 ) -> Text|Syntax:
     "A cell as rich shows it; text is never read as rich's markup."
     if isinstance(cell, Code): return Syntax(cell, 'python', background_color='default', word_wrap=True)
-    return cell if isinstance(cell, Text) else Text(cell.replace('`', ''))
+    return cell if isinstance(cell, Text) else Text(re.sub('`([^`]*)`', r'\1', cell))
 
 # %% ../../nbs/api/base/02_show.ipynb #cell-014
 def whole_template(

@@ -321,6 +321,7 @@ def load_model(
         if isinstance(e, MemoryError): raise
         raise ModelError(f'{printable(home_relative(folder))}: the weights do not fit the network '
                          f'{printable(card.arch)} with {len(card.labels)} classes.') from e
-    if spoilt: raise ModelError(f'{printable(home_relative(folder))} holds weights that are not numbers, in {spoilt[0]}. '
-                                'Train again.')
+    if spoilt:
+        where = printable(home_relative(folder))
+        raise ModelError(f'{where} holds weights that are not numbers, in {spoilt[0]}. Train again.')
     return TrainedModel(model, card)

@@ -23,7 +23,7 @@ from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from ..base.files import printable
+from ..base.files import printable, typed
 from ..base.formats import image_formats, upright
 from ..base.show import page_of, plural
 from ..images.check import ImageCheck
@@ -195,5 +195,5 @@ def report_page(
     mistakes = ranked[ranked.wrong].assign(file=ranked.file.map(printable))
     return page_of('model.html', title=f'A model of {printable(check.path.resolve().name)}', result=result_line(card),
                    facts=facts, card=card, table=table, check=check._repr_html_(), folder=printable(folder),
-                   confusion=confusion, results=results, mistakes=mistakes[:100], n_mistakes=len(mistakes),
-                   rivals=found, next_step=next_step(card, check.ok, found))
+                   typed=typed(folder), confusion=confusion, results=results, mistakes=mistakes[:100],
+                   n_mistakes=len(mistakes), rivals=found, next_step=next_step(card, check.ok, found))

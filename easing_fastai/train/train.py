@@ -24,7 +24,7 @@ import pandas as pd
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from fastai.torch_core import num_distrib, set_seed
-from ..base.files import FolderError, existing_folder, expanded, home_relative, printable
+from ..base.files import FolderError, existing_folder, expanded, printable, typed
 from ..base.show import listed, plural
 from ..images.check import PROBLEMS, ImageCheck, check_images
 from ..images.one_file import look_at
@@ -148,7 +148,7 @@ def look_at_folder(
     if settings.valid and 'as the folder says' in notes[1]: say('--valid changes nothing: the folder says which.')
     if not check.ok:
         wrong = ', '.join(dict.fromkeys(row.what for row in check.problems if row.verdict == 'wrong'))
-        say(f'The check found: {wrong}. See easing-fastai check {printable(home_relative(path))}')
+        say(f'The check found: {wrong}. See easing-fastai check {typed(path)}')
     return check, files, notes
 
 # %% ../../nbs/api/train/74_train.ipynb #cell-t06
