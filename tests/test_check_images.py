@@ -500,13 +500,19 @@ TABLES = { # of 24 images: the columns, what is in them after the names, what is
     'a name and its number': ('image,kind,number', ['cat,1', 'dog,2'], None),
     'another has one value': ('image,camera,kind', ['a,cat', 'a,dog'], None),
     'faces': ('image_id,Bald,Smiling,Young', ['1,-1,1', '-1,1,-1', '1,1,-1', '-1,-1,1'], 'no column has the label: Bald, Smiling, Young'),
+    'tiles': ('name,x,y,tissue', ['0,0,tumor', '0,64,normal', '64,0,normal', '64,64,tumor'], 'the columns x, y, tissue may each have'),
+    'an animal': ('file,class,species', ['Aves,wren', 'Aves,crow', 'Mammalia,fox', 'Mammalia,cat'], 'the columns class, species may each'),
+    'a file as find writes it': ('./name,label', ['cat', 'dog'], None),
+    'a side that nobody knows': ('name,label,split', ['cat,train', 'dog,train', 'cat,holdout', 'dog,holdout'], 'what holdout means there'),
+    'parts of a cross-validation': ('name,label,split', ['cat,0', 'dog,1', 'cat,2', 'dog,2'], 'what 2 means there'),
     'a class is 1, others -1': ('image_id,cat,dog', ['1,-1', '-1,1'], 'the columns cat, dog have a 1'),
 }
 
 
 @pytest.mark.parametrize('columns, values, words', TABLES.values(), ids=TABLES)
 def test_which_column_has_the_label(tmp_path, columns, values, words):
-    rows = [f'{i}.png,{values[i % len(values)]}\n' for i in range(24)]
+    before = './' if columns.startswith('./') else ''
+    rows = [f'{before}{i}.png,{values[i % len(values)]}\n' for i in range(24)]
     (noise(tmp_path, *(f'{i}.png' for i in range(24))) / 'labels.csv').write_text(f'{columns}\n' + ''.join(rows))
     layout = guess_layout(tmp_path)
     assert (words in layout.csv.problem) if words else layout.kind == 'csv' and layout.table.label.nunique() > 1

@@ -6,15 +6,16 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/images/table.html.md"""
 
 # %% auto #0
 __all__ = ['MOST_COLUMNS', 'SEVERAL', 'TWO_SIDES', 'FLAGS', 'ONE_HOT', 'NO_LABEL', 'NOT_UTF8', 'NO_HEAD', 'WHICH_LABEL',
-           'read_csv', 'Columns', 'file_column', 'name_of', 'form_of_accents', 'with_accents_of', 'may_be_labels',
-           'guess_columns', 'a_column_for_each_class', 'contradiction_in', 'without_test_rows', 'csv_code', 'CsvGuess',
-           'guess_csv']
+           'WHICH_SIDE', 'read_csv', 'Columns', 'file_column', 'name_of', 'form_of_accents', 'with_accents_of',
+           'may_be_labels', 'guess_columns', 'a_column_for_each_class', 'contradiction_in', 'without_test_rows',
+           'csv_code', 'CsvGuess', 'doubt_about', 'guess_csv']
 
 # %% ../../nbs/api/images/64c_table.ipynb #cell-002
 import os, unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from posixpath import normpath
 
 # %% ../../nbs/api/images/64c_table.ipynb #cell-003
 import pandas as pd
@@ -82,7 +83,7 @@ def name_of(
     ending: str  # to put after, or ''
 ) -> str: # relative to the folder of the table
     "The name of a file that a table means."
-    return (folder + '/' if folder else '') + value.replace('\\', '/') + ending
+    return normpath((folder + '/' if folder else '') + value.replace('\\', '/') + ending)
 
 # %% ../../nbs/api/images/64c_table.ipynb #cell-l19
 def form_of_accents(
@@ -128,8 +129,10 @@ def guess_columns(
     if not file: return None
     others = [c for c in table if c != file]
     valid = first_of(VALID_COLUMNS, [c for c in others if set(table[c].dropna().str.lower()) <= set(IS_VALID)])
-    named = first_of(LABEL_COLUMNS, others)
-    labels = [named] if named else may_be_labels(table, [c for c in others if c != valid])
+    named = [c for wanted in LABEL_COLUMNS if (c := first_of((wanted,), others))]
+    if not named: labels = may_be_labels(table, [c for c in others if c != valid])
+    elif named[0].lower() == 'label': labels = named[:1] # whatever else there is
+    else: labels = may_be_labels(table, named) or named[:1] # the class of an animal, and its species
     return Columns(file, folder, ending, labels[0], valid, labels[1:]) if labels else None
 
 # %% ../../nbs/api/images/64c_table.ipynb #cell-lt2
@@ -218,7 +221,7 @@ class CsvGuess:
     code: str = ''            # the fastai lines that read it
     columns: str = ''         # which columns were taken
     is_sure: bool = False     # is the column of labels called as such columns are?
-    doubt: str = ''           # which columns may be the labels, if there are several
+    doubt: str = ''           # of `doubt_about`
 
 # %% ../../nbs/api/images/64c_table.ipynb #cell-l06
 NOT_UTF8 = "it is not text in UTF-8; perhaps pandas.read_csv(file, encoding='cp1252') reads it"
@@ -226,6 +229,19 @@ NO_HEAD = ("its first row is a row of values, and names no columns: "
            "pandas.read_csv(file, header=None, names=['name', 'label']) reads it")
 
 WHICH_LABEL = 'the columns {} may each have the label, and none is called so. Call the one that has it label'
+WHICH_SIDE = ('the column {} may tell the validation set, and what {} means there is not known. Write train and valid '
+              'in it, or call it something else')
+
+def doubt_about(
+    table: pd.DataFrame, # of a CSV file
+    columns: Columns     # of it
+) -> str: # '' if there is none
+    "Which columns may be the labels, if there are several; or a column of sides that is not understood."
+    if columns.rivals: return WHICH_LABEL.format(listed([*map(printable, [columns.label, *columns.rivals])]))
+    sides = first_of(VALID_COLUMNS, set(table) - {columns.file, columns.label})
+    if columns.valid or not sides: return ''
+    unknown = [printable(word) for word in table[sides].dropna().unique() if word.lower() not in IS_VALID]
+    return WHICH_SIDE.format(printable(sides), listed(unknown, 3))
 
 def guess_csv(
     path: Path,        # the folder
@@ -252,7 +268,5 @@ def guess_csv(
     says = f'files in column {printable(columns.file)}, labels in column {printable(columns.label)}'
     if 'form' in table.attrs: says += ', their accents written in another way than on the disk'
     if columns.valid: says += f', the validation set in column {printable(columns.valid)}'
-    may_be = listed([*map(printable, [columns.label, *columns.rivals])])
-    doubt = WHICH_LABEL.format(may_be) if columns.rivals else ''
     is_sure = columns.label.lower() in LABEL_COLUMNS
-    return CsvGuess(file, '', rows, csv_code(file, table, columns), says, is_sure, doubt)
+    return CsvGuess(file, '', rows, csv_code(file, table, columns), says, is_sure, doubt_about(table, columns))

@@ -108,7 +108,8 @@ def are_of_cameras(
     return is_dated or words <= CAMERAS or bool(words & CAMERAS - WORDS)
 
 # %% ../../nbs/api/images/64b_words.ipynb #cell-l04
-LABEL_COLUMNS = ('label', 'labels', 'class', 'classes', 'category', 'target', 'species', 'breed', 'y')
+# not y: beside an x it is a place
+LABEL_COLUMNS = ('label', 'labels', 'class', 'classes', 'category', 'target', 'species', 'breed')
 FILE_COLUMNS = ('file', 'filename', 'file_name', 'name', 'fname', 'path', 'image', 'image_id', 'id')
 VALID_COLUMNS = ('is_valid', 'valid', 'split', 'set', 'subset')
 TEST_NAMES = VALID_NAMES[-2:]
