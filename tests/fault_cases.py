@@ -1,5 +1,6 @@
 """The cases of faults.py: what happens, what is prepared, what is run, and what must be seen."""
 import atexit
+import io
 import json
 import os
 import pickle
@@ -247,6 +248,14 @@ BROKEN_PNGS = {
     'zeros at its end': png(rows_of())[:-16] + bytes(16),
     'a text that is a bomb': png(rows_of(), between=chunk(b'zTXt', b'a\0\0' + zlib.compress(bytes(3_000_000)))),
 }
+
+
+def many_scans() -> bytes:
+    "A JPEG that goes over its pixels again and again, for a minute here."
+    file = io.BytesIO()
+    Image.new('L', (6000, 5000)).save(file, 'JPEG', progressive=True)
+    content = file.getvalue()
+    return content[:-2] + 2500 * content[content.rindex(b'\xff\xda'):-2] + content[-2:]
 
 
 def many_png(bad: bytes, at: int = 0) -> Callable:
@@ -505,6 +514,8 @@ CASES += [
           content in BROKEN_PNGS.items() if 'text' in what or 'half' in what),
     *(Case(f'a PNG with {what}: predict', model(lambda folder, content=content: (folder.parent / 'x.png').write_bytes(content)),
           ('predict', 'model', 'x.png'), words=('x.png',)) for what, content in BROKEN_PNGS.items()),
+    *(Case(f'a JPEG of many scans: {args[0]}', model(lambda folder: (classes(folder.parent / 'p') / 'a' / 'x.jpg').write_bytes(many_scans())),
+          args, words=('x.jpg', 'more than 100 scans'), limit=30) for args in (('check', 'p'), ('predict', 'model', 'p'))),
     Case('a broken PNG among many', many_png(png(zlib.compress(bytes(1801) * 300), side=600), at=0), ('check', '.'),
           words=('000.png', 'not decoded'), quick=False),
     # names
@@ -669,8 +680,8 @@ CASES += [
     *(Case(f'memory for {n} MB: {args[0]}', model(lambda folder: classes(folder.parent / 'photos')),
           LIMITED.format('AS', n * 1_000_000, args), 1, words=('not enough memory',), never=('Traceback',), quick=False, cold=True)
       for n in (1500, 2500) for args in (('check', 'photos'), ('predict', 'model', 'one.png'))),
-    Case('SIGTERM in a training', classes, midway('os.kill(os.getpid(), signal.SIGTERM)'), 143, never=('Traceback',), absent='m',
-          quick=False),
+    *(Case(f'{name} in a training', classes, midway(f'os.kill(os.getpid(), signal.{name})'), code, never=('Traceback',), absent='m',
+          quick=False) for name, code in (('SIGTERM', 143), ('SIGHUP', 129))),
     Case('Ctrl-C in a training', classes, midway('os.kill(os.getpid(), signal.SIGINT)'), 130, words=('Stopped', 'Nothing was written'),
           never=('Traceback',), absent='m', quick=False),
     Case('SIGKILL in a training, then another', classes, f"""
@@ -692,7 +703,7 @@ import numpy as np
 from PIL import Image, ImageFile
 from easing_fastai.serve.app import answer, as_batch
 from easing_fastai.train.model import load_model, ModelError
-from fault_cases import png, rows_of, ODD_NOTE, POSTSCRIPT, BROKEN_PNGS
+from fault_cases import png, rows_of, ODD_NOTE, POSTSCRIPT, BROKEN_PNGS, many_scans
 model = load_model('model')
 os.mkdir('uploads'); os.chdir('uploads'); os.environ['GRADIO_TEMP_DIR'] = os.getcwd()
 noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8))
@@ -730,7 +741,7 @@ UPLOAD_KINDS = { # name of the file -> how it is made, what is said (None: a pre
                                   'column.png': ('save(name, noise.resize((1, 5000)))', None),
                                         'thin.png': ('save(name, noise.resize((3000, 3)))', None),
     'cut.jpg': ('(save(name), Path(name).write_bytes(Path(name).read_bytes()[:2000]))', 'damaged'),
-          'cut.png': ("Path(name).write_bytes(BROKEN_PNGS['cut rows'])", 'damaged'), 'bmp.jpg': ("save(name, format='BMP')", ''),
+          'scans.jpg': ('Path(name).write_bytes(many_scans())', 'damaged'), 'cut.png': ("Path(name).write_bytes(BROKEN_PNGS['cut rows'])", 'damaged'), 'bmp.jpg': ("save(name, format='BMP')", ''),
                 'x.bmp': ('save(name)', None),
 }
 

@@ -288,6 +288,15 @@ def test_what_is_in_the_space(space):
     assert Image.open(space / 'examples' / '2.jpg').format == 'JPEG' and 'THRESHOLD = 0.5' in (space / 'app.py').read_text()
 
 
+def test_a_full_disk_is_no_fault_of_the_network(monkeypatch):
+    from easing_fastai.serve import onnx_file
+
+    def full(model): raise OSError(28, 'No space left on device')
+    monkeypatch.setattr(onnx_file, 'onnx_of', full)
+    with pytest.raises(OSError, match='No space left'):
+        onnx_file.checked_onnx(None)
+
+
 def test_nothing_is_overwritten(space, model):
     before = (space / 'app.py').read_bytes()
     code, output = command('serve', model, '--export', space)

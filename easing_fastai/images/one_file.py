@@ -20,7 +20,7 @@ from typing import BinaryIO
 # %% ../../nbs/api/images/66_one_file.ipynb #cell-003
 import numpy as np
 from PIL import ExifTags, Image
-from ..base.formats import image_formats
+from ..base.formats import has_many_scans, image_formats
 from ..base.show import shorten
 
 # %% ../../nbs/api/images/66_one_file.ipynb #cell-006
@@ -211,6 +211,7 @@ def look_at_stream(
     except Image.UnidentifiedImageError:
         stream.seek(0)
         return Seen([('no reader' if is_unread_kind(stream.read(400), suffix) else 'not an image', '')])
+    if has_many_scans(image): return Seen([('damaged', 'it has more than 100 scans')])
     is_slow = image.format == 'PNG' and image.width*image.height > LARGE
     is_packed = is_slow and not unpack_all and checksums_fit(image)
     if is_packed: image = Image.open(stream, formats=image_formats())

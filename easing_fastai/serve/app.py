@@ -23,7 +23,7 @@ from unittest.mock import patch
 
 # %% ../../nbs/api/serve/75_app.ipynb #cell-004
 import numpy as np
-from ..base.formats import upright
+from ..base.formats import has_many_scans, upright
 from PIL import Image, UnidentifiedImageError
 
 # %% ../../nbs/api/serve/75_app.ipynb #cell-006
@@ -50,7 +50,9 @@ def check_upload(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore') # of many pixels: that is what is looked at here
-            with Image.open(file, formats=FORMATS) as image: width, height = image.size
+            with Image.open(file, formats=FORMATS) as image:
+                width, height = image.size
+                if has_many_scans(image): raise ValueError('it would take hours')
     except Image.DecompressionBombError as e: raise UploadError(f'{name} has too many pixels. Make it smaller.') from e
     except UnidentifiedImageError as e:
         raise UploadError(f'{name} is not an image that can be read here. Save it as JPEG or PNG, with a program '

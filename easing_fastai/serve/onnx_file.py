@@ -62,6 +62,7 @@ def checked_onnx(
 ) -> bytes: # the content of an ONNX file
     "The ONNX file of a model; raises `ExportError` if it does not compute what the model computes."
     try: onnx = onnx_of(model)
+    except (OSError, MemoryError): raise # a full disk
     except Exception as e: # the exporter fails in many ways, on networks that it cannot follow
         raise ExportError(f'{model.card.arch} cannot be written as ONNX: {str(e).splitlines()[0]}. '
                           'Use the model with easing-fastai serve, or train with another --arch.') from e

@@ -27,7 +27,7 @@ from torch import nn
 from ..assets.network import AssetError
 from ..base.files import MADE_BY, FolderError, expanded, home_relative, is_model, printable, refuse_to_replace
 from ..base.files import try_to_make, whole_folder
-from ..base.formats import GET_HEIC, image_formats
+from ..base.formats import GET_HEIC, has_many_scans, image_formats
 from ..base.show import shorten
 from ..images.one_file import damage_of_png, fits_ending
 from .fit import KnownImage, Upright, architecture, untrained
@@ -263,6 +263,7 @@ def checked_image(
         raise ModelError(f'{where} is no file. Give images, one after the other.')
     try:
         with Image.open(file, formats=image_formats()) as opened: # once: another reader might see a program in it
+            if has_many_scans(opened): raise ValueError('it has more than 100 scans')
             kind, image = opened.format, KnownImage(opened.convert('RGB'))
         with open(file, 'rb') as stream:
             if kind == 'PNG' and (why := damage_of_png(stream)): raise ValueError(why)
