@@ -443,6 +443,7 @@ def serve_model(
     threshold = THRESHOLD if threshold is None else threshold
     with explained():
         loaded, images = load_model(model), examples_from(examples)
+        loaded.labels = loaded.card.labels = [*map(printable, loaded.labels)] # some have bytes that are no text
         if not (export or html): return serve(loaded, host, port, threshold, images, say)
     from easing_fastai.serve.in_browser import write_html
     from easing_fastai.serve.space import write_space
