@@ -173,9 +173,10 @@ def test_nothing_is_fetched_and_nothing_kept(server, space, tmp_path):
 def test_behind_a_proxy(model, tmp_path, args):
     "One that cannot reach this computer, and one of a kind that httpx does not know."
     env = {'PYTHONPATH': str(REPO), 'http_proxy': 'http://127.0.0.1:9', 'ALL_PROXY': 'socks://127.0.0.1:9/'}
-    with served('-m', 'easing_fastai', 'serve', model, '--port', free_port(), *args, cwd=tmp_path, env=env) as (_, address):
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(address) as page:
-            assert page.status == 200
+    get = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+    command = ('-m', 'easing_fastai', 'serve', model, '--port', free_port(), *args)
+    with served(*command, cwd=tmp_path, env=env) as (_, address), get(address) as page:
+        assert page.status == 200
 
 
 def test_nothing_is_loaded_from_elsewhere(server):
