@@ -355,7 +355,6 @@ def print_predictions(
                                  for file, probabilities in found.items()], indent=1))
     if form == 'csv':
         shown = printable if sys.stdout.isatty() else str # a terminal obeys what is in a name
-        if not sys.stdout.isatty(): sys.stdout.reconfigure(encoding='utf-8') # Windows takes an encoding for some names
         rows = [[shown(file), shown(best[file][0]), best[file][1], *map(found[file].get, labels)] for file in found]
         rows.insert(0, ['image', 'class', 'probability', *map(shown, labels)])
         return csv.writer(sys.stdout, lineterminator='\n').writerows(rows)
@@ -404,6 +403,7 @@ def predict(
             for file in files:
                 try: found[file] = loaded.predict(file)
                 except ModelError as e: refused.append(str(e))
+    if as_csv and not sys.stdout.isatty(): sys.stdout.reconfigure(encoding='utf-8') # Windows has another one
     print_predictions(found, loaded.labels, 'csv' if as_csv else 'json' if as_json else '')
     for message in refused: complain(message)
     if refused: raise typer.Exit(1)
