@@ -6,13 +6,13 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/cli.html.md"""
 
 # %% auto #0
 __all__ = ['app', 'console', 'ELSEWHERE', 'Seed', 'BatchSize', 'LearningRate', 'HeldOut', 'Side', 'Flip', 'print_version',
-           'options', 'say', 'complain', 'fail', 'explained', 'need', 'print_rows', 'bars', 'doctor', 'download',
-           'chosen_chapters', 'show_runs', 'run_with_bars', 'run', 'lab', 'check_folder', 'train_on_folder',
+           'options', 'say', 'complain', 'fail', 'refuse_idle', 'explained', 'need', 'print_rows', 'bars', 'doctor',
+           'download', 'chosen_chapters', 'show_runs', 'run_with_bars', 'run', 'lab', 'check_folder', 'train_on_folder',
            'images_of', 'print_predictions', 'left_out_of', 'predict', 'write_new', 'serve_model', 'silence_workers',
            'print_frame', 'bench', 'bench_photos', 'bench_tables', 'limit_reached', 'prepare', 'main']
 
 # %% ../nbs/api/91_cli.ipynb #cell-003
-import json, os, shutil, signal, subprocess, sys, tempfile, threading, time, warnings
+import json, os, re, shutil, signal, subprocess, sys, tempfile, threading, time, warnings
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -71,6 +71,16 @@ def fail(
     "Prints what is wrong, and ends the command."
     complain(*sentences)
     raise typer.Exit(code)
+
+# %% ../nbs/api/91_cli.ipynb #cell-c28
+def refuse_idle(
+    context: typer.Context, # of the command
+    *names: str, # of options that have no effect here
+    why: str     # have they none?
+):
+    "Ends the command if somebody gave an option that would change nothing."
+    given = [f'--{name}' for name in names if context.get_parameter_source(name).name == 'COMMANDLINE']
+    if given: fail(f'{" and ".join(given)} would change nothing: {why}.', code=2)
 
 # %% ../nbs/api/91_cli.ipynb #cell-c06
 @contextmanager
@@ -423,6 +433,7 @@ def write_new(
 # %% ../nbs/api/91_cli.ipynb #cell-s02
 @app.command('serve')
 def serve_model(
+    context: typer.Context,
     model: Annotated[Path, typer.Argument(help='The folder that easing-fastai train wrote.', show_default=False)],
     examples: Annotated[Path|None, typer.Option(show_default=False,
         help='A folder of images; a few are shown, to be tried.')] = None,
@@ -437,6 +448,8 @@ def serve_model(
 ):
     "Show a model to others: a page in the browser."
     need('gradio', *('onnx', 'onnxruntime', 'onnxscript')*bool(export or html), extra='serve')
+    if export or html: refuse_idle(context, 'host', 'port', why='no page is opened')
+    if html and not export: refuse_idle(context, 'examples', why='the page of --html has none')
     from easing_fastai.serve.app import THRESHOLD
     from easing_fastai.serve.serve import examples_from, serve
     from easing_fastai.train.model import load_model
@@ -473,6 +486,7 @@ def print_frame(
 # %% ../nbs/api/91_cli.ipynb #cell-020
 @app.command()
 def bench(
+    context: typer.Context,
     epochs: Annotated[int, typer.Option(min=1, help='As in fine_tune(EPOCHS); one frozen epoch comes before.')] = 1,
     repeats: Annotated[int, typer.Option(
         min=1, help='Each with another seed and once in every way; the median counts. All together take minutes.')] = 5,
@@ -483,13 +497,15 @@ def bench(
     out: Annotated[Path, typer.Option(help='The bar chart to write, a PNG.')] = Path('easing-fastai-bench.png'),
 ):
     "Compare the seconds and the accuracy of ways to train."
-    if photos: return bench_photos(repeats)
+    if photos:
+        refuse_idle(context, 'epochs', 'large', 'tricks', 'out', why='--photos has its own, and draws no chart')
+        return bench_photos(repeats)
     out = expanded(out)
     def refuse():
         if os.path.lexists(out): fail(f'{out} is there already, and nothing of yours is overwritten.', ELSEWHERE)
     refuse()
     if out.suffix.lower() != '.png':
-        fail(f'The bar chart is a PNG, so name it so: --out {out.with_suffix(".png")}', code=2)
+        fail(f'The bar chart is a PNG, so name it so: --out {typed(out.with_suffix(".png"))}', code=2)
     failure = f'The bar chart could not be written to {out}'
     with explained(failure, ELSEWHERE, left=lambda: 'Nothing was written.'), whole_file(out) as unfinished:
         unfinished.write_bytes(bytes(200_000)) # as many as it may have: a full disk is noticed before the training
@@ -577,7 +593,8 @@ def prepare():
         if threading.current_thread() is threading.main_thread() and signal.getsignal(ends) is not signal.SIG_IGN:
             signal.signal(ends, lambda number, _: sys.exit(128 + number)) # as a shell counts; unfinished files go
     os.environ['MPLBACKEND'] = 'agg' # one that was set, or that a matplotlibrc names, may not be there
-    if '' in sys.argv[1:]: fail('An argument is empty. Perhaps a script names a variable that has no value.')
+    if any(re.fullmatch('(--[a-z-]+=)?', argument) for argument in sys.argv[1:]):
+        fail('An argument is empty. Perhaps a script names a variable that has no value.')
     for what, ask in {'working folder': os.getcwd, 'temporary folder': tempfile.gettempdir}.items():
         try: ask()
         except OSError as e: fail(f'There is no {what}: {e.strerror}. Go to another folder, or set TMPDIR to one.')

@@ -500,7 +500,7 @@ main()
     Case('a matplotlibrc that names a backend that is not there', lambda folder: (classes(folder / 'photos'), (folder / 'matplotlibrc').write_text(
           'backend: module://nowhere')), ('train', 'photos', '--out', 'my $m', *TRAIN[6:]), 0, words=("predict 'my $m' IMAGE",), quick=False, cold=True),
     *(Case(f'an empty argument: {args[0]}', model(lambda folder: None), args, words=('An argument is empty',), absent='m')
-      for args in (('check', ''), ('predict', 'model', ''), ('train', '', *TRAIN[2:]))),
+      for args in (('check', ''), ('predict', 'model', ''), ('train', '', *TRAIN[2:]), ('serve', 'model', '--examples='))),
     *(Case(f'an odd MPLBACKEND: {args[0]}', model(lambda folder: classes(folder.parent / 'photos')), args, code, words=words,
           never=('nonsense',), env={'MPLBACKEND': 'nonsense'}, quick=False, cold=True) for args, code, words in (
         (('doctor',), 0, ('Ready',)), (('check', 'photos'), 0, ('labels',)), (('predict', 'model', 'one.png'), 0, ('one.png',)),
@@ -530,8 +530,10 @@ CASES += [
       for form, shown in (('--csv', 'a`文.png'), ('--json', r'a`\u6587.png'))),
     Case('a backtick in a name: predict', model(lambda folder: images(folder.parent / 'p', ['a`b.png'])), ('predict', 'model', 'p'), 0,
           words=('a`b.png',)),
-    Case('a backtick in a name: check', lambda folder: (classes(folder) / 'a`b.png').write_text('no image'), ('check', '.'), None,
-          words=('a`b.png',)),
+    Case('backticks in names: check', lambda folder: [(classes(folder) / name).write_text('no image') for name in ('a`b.png', 'a`c.png')],
+          ('check', '.'), None, words=('a`b.png, a`c.png',)),
+    Case('an archive', lambda folder: (folder / 'a.tar.gz').write_text('packed'), ('train', 'a.tar.gz', '--out', 'm'), words=('Unpack it',)),
+    Case('a name for a shell: bench', nothing, ('bench', '--out', 'my chart'), 2, words=("--out 'my chart.png'",)),
     *(Case(f'predict {form or "table"} of {name!r:.30}', model(lambda folder,
           name=name: (images(folder.parent / 'p', ['x.png']) / 'x.png').rename(folder.parent / 'p' / name)),
                 ('predict', 'model', 'p', *form), 0, words=('p',))

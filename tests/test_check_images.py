@@ -502,8 +502,14 @@ TABLES = { # of 24 images: the columns, what is in them after the names, what is
     'faces': ('image_id,Bald,Smiling,Young', ['1,-1,1', '-1,1,-1', '1,1,-1', '-1,-1,1'], 'no column has the label: Bald, Smiling, Young'),
     'tiles': ('name,x,y,tissue', ['0,0,tumor', '0,64,normal', '64,0,normal', '64,64,tumor'], 'the columns x, y, tissue may each have'),
     'an animal': ('file,class,species', ['Aves,wren', 'Aves,crow', 'Mammalia,fox', 'Mammalia,cat'], 'the columns class, species may each'),
+    'an animal, and many kinds': ('file,class,species', [f'{"Aves" if i % 2 else "Mammalia"},{i % 20}' for i in range(24)], 'the columns class, species may each'),
     'a file as find writes it': ('./name,label', ['cat', 'dog'], None),
+    'a list of find without names': ('./24.png,cat', ['cat', 'dog'], 'names no columns'),
     'a side that nobody knows': ('name,label,split', ['cat,train', 'dog,train', 'cat,holdout', 'dog,holdout'], 'what holdout means there'),
+    'a side and no label': ('name,split', ['train', 'holdout'], 'what holdout means there'),
+    'valid for good': ('name,label,valid', ['cat,1', 'dog,True', 'cat,1', 'dog,0'], '18 of 24 images would be held out'),
+    'more held out than not': ('name,label,is_valid', ['cat,1', 'dog,True', 'cat,1', 'dog,0', 'cat,0'], None),
+    'more in words': ('name,label,split', ['cat,test', 'dog,test', 'cat,Test', 'dog,train', 'cat,train'], None),
     'parts of a cross-validation': ('name,label,split', ['cat,0', 'dog,1', 'cat,2', 'dog,2'], 'what 2 means there'),
     'a class is 1, others -1': ('image_id,cat,dog', ['1,-1', '-1,1'], 'the columns cat, dog have a 1'),
 }
@@ -513,7 +519,7 @@ TABLES = { # of 24 images: the columns, what is in them after the names, what is
 def test_which_column_has_the_label(tmp_path, columns, values, words):
     before = './' if columns.startswith('./') else ''
     rows = [f'{before}{i}.png,{values[i % len(values)]}\n' for i in range(24)]
-    (noise(tmp_path, *(f'{i}.png' for i in range(24))) / 'labels.csv').write_text(f'{columns}\n' + ''.join(rows))
+    (noise(tmp_path, *(f'{i}.png' for i in range(25))) / 'labels.csv').write_text(f'{columns}\n' + ''.join(rows))
     layout = guess_layout(tmp_path)
     assert (words in layout.csv.problem) if words else layout.kind == 'csv' and layout.table.label.nunique() > 1
     for i in range(24):
@@ -521,6 +527,18 @@ def test_which_column_has_the_label(tmp_path, columns, values, words):
         (tmp_path / f'{i}.png').rename(tmp_path / 'ab'[i % 2] / f'{i}.png')
     layout = guess_layout(tmp_path)
     assert 'may each' not in layout.csv.problem, 'folders of classes need no table'
+
+
+@pytest.mark.parametrize('columns, values, words', [
+    ('split', ['train', 'train', 'holdout'], 'what holdout means there'), ('class,species', ['Aves,wren', 'Aves,crow', 'Mammalia,fox'], '')])
+def test_a_table_in_doubt_beside_class_folders(tmp_path, columns, values, words):
+    "They say the classes, and not the sides."
+    names = [f'{"ab"[i % 2]}/{i:02}.png' for i in range(24)]
+    noise(tmp_path, *names)
+    rows = [f'{name},{values[i % 3]}' for i, name in enumerate(names)]
+    (tmp_path / 'labels.csv').write_text('\n'.join([f'name,{columns}', *rows]))
+    layout = guess_layout(tmp_path)
+    assert words in layout.csv.problem and set(layout.table.label) == {'a', 'b'} and bool(layout.csv.problem) == bool(words)
 
 
 def test_a_table_of_features(tmp_path):

@@ -135,6 +135,17 @@ def test_what_cannot_be(tmp_path, monkeypatch, args, words):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize('args, words', [
+    (['serve', 'MODEL', '--html', 'a.html', '--examples', '.'], '--examples would change nothing'),
+    (['serve', 'MODEL', '--html', 'a.html', '--export', 'a', '--host', '0.0.0.0', '--port', '80'], '--host and --port would change nothing'),
+    (['bench', '--photos', '--out', 'a.png', '--no-large'], '--large and --out would change nothing'),
+])
+def test_options_that_would_change_nothing(tmp_path, monkeypatch, args, words):
+    monkeypatch.chdir(tmp_path)
+    code, output = command(*args)
+    assert code == 2 and words in output and list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.long
 def test_a_kernel_that_does_not_start(tmp_path):
     (tmp_path / 'ipykernel').mkdir()

@@ -183,4 +183,4 @@ class Report(Shown, list):
     def rows(self) -> list[tuple]:
         "A row for each finding."
         def sign(verdict): return Text(f'{SIGNS[verdict]} {verdict}', style=COLOURS[verdict])
-        return [(sign(row.verdict), row.what, row.found, row.to_do) for row in self]
+        return [(sign(row.verdict), row.what, Text(row.found), row.to_do) for row in self]

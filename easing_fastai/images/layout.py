@@ -217,8 +217,8 @@ def guess_layout(
     tables = [name for name in contents.others if '/' not in name and name.lower().endswith(('.csv', '.tsv'))]
     guesses = [guess for name in tables if (guess := guess_csv(path, name, images))]
     def rank(guess): # how many images it names; and of those that name as many, what is called labels.csv or train.csv
-        n = 0 if guess.problem else guess.table.file.isin(images).sum()
-        return n, not guess.doubt, bool(re.match('train|labels?', guess.file.lower()))
+        n = 0 if guess.table is None else guess.table.file.isin(images).sum()
+        return n, not (guess.problem or guess.doubt), bool(re.match('train|labels?', guess.file.lower()))
     csv = max(guesses, key=rank, default=None)
     if empty := empty_training(images, contents.folders, bool(csv and not csv.problem)):
         return Layout('unknown', f'the folder {printable(empty)} holds no images to train with', csv=csv)
