@@ -4,6 +4,7 @@ import io
 import json
 import linecache
 import os
+import pickle
 import re
 import shutil
 import ssl
@@ -404,6 +405,49 @@ def test_an_error_whose_own_text_fails():
         raise Broken
     except Broken as error:
         assert 'Broken' in str(diagnose(error))
+
+
+class NoText:
+    "Its text fails."
+    __hash__ = object.__hash__
+    def __repr__(self): raise ValueError('no text')
+
+
+def test_an_error_about_a_value_whose_text_fails(names, capsys):
+    from easing_fastai.diagnose.diagnose import expect_error
+
+    found = failure('{}[NoText()]', {**names, 'NoText': NoText})
+    assert found.messages[0].startswith('KeyError') and found.lines[-1][1] == '{}[NoText()]'
+    with expect_error(KeyError): {}[NoText()]
+    assert 'KeyError' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('text', ['self.cfg[0]', 'ran.append(1)'], ids=['fails', 'works'])
+def test_the_text_of_a_layer_of_ones_own_is_not_asked_for(names, text):
+    names['ran'] = []
+    found = failure(f'class Own(nn.Linear):\n    cfg = []\n    def extra_repr(self): return str({text})\nOwn(3, 2)(torch.ones(1, 4))', names)
+    assert 'layer Own' in found.steps and found.kind and not names['ran']
+    assert 'layer Linear(in_features=3, out_features=2, bias=True)' in failure('nn.Linear(3, 2)(torch.ones(1, 4))', names).steps
+
+
+@pytest.mark.parametrize('name', [None, 5])
+def test_code_that_belongs_to_no_module(name):
+    with pytest.raises(ZeroDivisionError) as caught: exec('1/0', {'__name__': name})
+    assert 'ZeroDivisionError' in str(diagnose(caught.value))
+
+
+def test_a_traceback_without_an_instruction():
+    "As libraries make that carry one from another process."
+    with pytest.raises(ZeroDivisionError) as caught: 1/0
+    tb = caught.value.__traceback__
+    error = caught.value.with_traceback(type(tb)(None, tb.tb_frame, -1, tb.tb_lineno))
+    assert '1/0' in diagnose(error).lines[0][1]
+
+
+def test_a_diagnosis_can_be_kept(names):
+    found = failure("folder = 'a'\nfolder/'b'", names)
+    again = pickle.loads(pickle.dumps(found))
+    assert str(again) == str(found) and again.kind is found.kind
 
 
 # ---- what diagnose leaves alone, and what it does not claim ----

@@ -57,6 +57,8 @@ class Kind:
         if self.inside and case.inside(self.inside) is None: return None
         return self.look(case, match)
 
+    def __reduce__(self): return self.__name__ # pickled by its name, as a function is
+
 # %% ../../nbs/api/diagnose/52_kind.ipynb #cell-006
 KINDS: dict[str, Kind] = {} # the catalogue
 

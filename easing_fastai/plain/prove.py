@@ -267,7 +267,7 @@ def pairs_of_batches(
 
 # %% ../../nbs/api/plain/10_prove.ipynb #cell-017
 def prove_equal(
-    a,                      # a model (weights and buffers), its state dict, a tensor, array, list of numbers, or a loader
+    a,                      # a model (weights and buffers), its state dict, a tensor, array, list of numbers, loader
     b,                      # another
     what: str|None = None,  # what is compared, in the plural, for the line; 'losses', say
     tolerance: float = 0.0, # distance that is allowed between two floating-point numbers; 0: to the last bit
