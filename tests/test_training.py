@@ -331,10 +331,18 @@ def test_a_card_of_other_weights(change, trained, tmp_path):
         load_model(copy)
 
 
-def test_predict_refuses_images_that_are_none(trained, photos, tmp_path, monkeypatch):
+def test_half_an_image_is_refused_where_pillow_fills_it_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(ImageFile, 'LOAD_TRUNCATED_IMAGES', True)
+    file = tmp_path / 'half.jpg'
+    Image.effect_noise((200, 200), 80).save(file)
+    file.write_bytes(file.read_bytes()[:9000])
+    Image.open(file).load()
+    with pytest.raises(ModelError, match='cut off'): checked_image(file)
+
+
+def test_predict_refuses_images_that_are_none(trained, photos, tmp_path):
     (tmp_path / 'words.png').write_text('no image')
     shutil.copy(photos / 'sky' / '00.jpg', tmp_path / 'lie.png')
-    monkeypatch.setattr(ImageFile, 'LOAD_TRUNCATED_IMAGES', True)
     (tmp_path / 'half.jpg').write_bytes((photos / 'sky' / '00.jpg').read_bytes()[:500])
     good = shutil.copy(photos / 'sky' / '00.jpg', tmp_path / 'two\nlines 🐈 [b].jpg')
     (tmp_path / 'empty').mkdir()
