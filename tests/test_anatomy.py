@@ -1,4 +1,8 @@
 "anatomy changes nothing that it looks at; of layers that do not show their parameters it gives no wrong count."
+import inspect
+from functools import partial
+
+import numpy as np
 import pytest
 import torch
 from easing_fastai.core import anatomy
@@ -131,6 +135,30 @@ def test_a_loader_stays_where_it_is():
     for once in (batches, TfmdDL(batches), torch.utils.data.DataLoader(torch.utils.data.datapipes.iter.IterableWrapper(batches, deepcopy=False))):
         assert 'only be read in order' in anatomy(Learner(DataLoaders([], once), two_parts(), loss_func=nn.CrossEntropyLoss())).note
     assert len(list(batches)) == 1
+
+
+class Drawn:
+    "A data set with a random generator of its own."
+    def __init__(self): self.rng, self.asked = np.random.default_rng(0), 0
+    def __len__(self): return 8
+
+    def __getitem__(self, i):
+        self.asked += 1
+        return torch.tensor(self.rng.random((3, 8, 8)), dtype=torch.float32), i % 2
+
+
+def test_a_data_set_is_asked_for_one_item_and_that_is_said():
+    train, valid = Drawn(), Drawn()
+    loaders = (torch.utils.data.DataLoader(data, batch_size=4) for data in (train, valid))
+    anatomy(Learner(DataLoaders(*loaders), two_parts(), loss_func=nn.CrossEntropyLoss()))
+    assert (train.asked, valid.asked) == (0, 1) and 'asked for an item' in inspect.getsource(anatomy)
+
+
+@pytest.mark.parametrize('opt_func', [torch.optim.AdamW, partial(torch.optim.AdamW, betas=(0.9, 0.99))])
+def test_an_optimizer_of_pytorch_as_it_is(opt_func):
+    learn = learner_of(two_parts())
+    learn.opt_func = opt_func
+    with pytest.raises(TypeError, match=r'opt_func=partial\(OptimWrapper, opt=torch\.optim\.AdamW\)'): anatomy(learn)
 
 
 def test_after_a_training_with_a_rate_of_0():

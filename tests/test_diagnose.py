@@ -406,6 +406,43 @@ def test_an_error_whose_own_text_fails():
         assert 'Broken' in str(diagnose(error))
 
 
+class NoText:
+    "Its text fails."
+    __hash__ = object.__hash__
+    def __repr__(self): raise ValueError('no text')
+
+
+def test_an_error_about_a_value_whose_text_fails(names, capsys):
+    from easing_fastai.diagnose.diagnose import expect_error
+
+    found = failure('{}[NoText()]', {**names, 'NoText': NoText})
+    assert found.messages[0].startswith('KeyError') and found.lines[-1][1] == '{}[NoText()]'
+    with expect_error(KeyError): {}[NoText()]
+    assert 'KeyError' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('text', ['self.cfg[0]', 'ran.append(1)'], ids=['fails', 'works'])
+def test_the_text_of_a_layer_of_ones_own_is_not_asked_for(names, text):
+    names['ran'] = []
+    found = failure(f'class Own(nn.Linear):\n    cfg = []\n    def extra_repr(self): return str({text})\nOwn(3, 2)(torch.ones(1, 4))', names)
+    assert 'layer Own' in found.steps and found.kind and not names['ran']
+    assert 'layer Linear(in_features=3, out_features=2, bias=True)' in failure('nn.Linear(3, 2)(torch.ones(1, 4))', names).steps
+
+
+@pytest.mark.parametrize('name', [None, 5])
+def test_code_that_belongs_to_no_module(name):
+    with pytest.raises(ZeroDivisionError) as caught: exec('1/0', {'__name__': name})
+    assert 'ZeroDivisionError' in str(diagnose(caught.value))
+
+
+def test_a_traceback_without_an_instruction():
+    "As libraries make that carry one from another process."
+    with pytest.raises(ZeroDivisionError) as caught: 1/0
+    tb = caught.value.__traceback__
+    error = caught.value.with_traceback(type(tb)(None, tb.tb_frame, -1, tb.tb_lineno))
+    assert '1/0' in diagnose(error).lines[0][1]
+
+
 # ---- what diagnose leaves alone, and what it does not claim ----
 
 WITH_A_STRANGER = """
@@ -506,6 +543,48 @@ def test_nothing_is_proposed_without_evidence(names, code):
     names['get'] = type('Response', (), {})
     found = failure(code, names)
     assert not found.fix and not re.search('fastai|only be named|search engine|Worker|self|the loader hands|makes rows', f'{found.cause} {found.kind and found.kind.name} {found.facts}'), found
+
+
+OWN = 'DataBlock((ImageBlock, CategoryBlock), get_items={}, get_y=parent_label{}).dataloaders(path, bs=2)'
+NUMBERED = 'dls = ImageDataLoaders.from_path_func(path, files, lambda file: {}(files.index(file) % {}), bs=4, seed=1)\n'
+
+
+@pytest.mark.parametrize('code, words', [
+    (OWN.format("partial(get_files, extensions=['.tif'])", ''), 'get_items'),
+    (OWN.format("partial(get_image_files, folders=['audio'])", ''), 'get_items'),
+    (OWN.format("lambda path: [file for file in get_image_files(path) if 'nothing' in str(file)]", ''), 'get_items'),
+    (OWN.format('get_image_files', ", splitter=GrandparentSplitter(train_name='training')"), 'GrandparentSplitter'),
+    (OWN.format('get_image_files', ', splitter=RandomSplitter(20)'), 'valid_pct'),
+    (OWN.format('get_image_files', ', splitter=FuncSplitter(lambda file: True)'), 'FuncSplitter'),
+    (NUMBERED.format('float', 24) + 'learn = vision_learner(dls, arch)\nlearn.fit(1)', 'RegressionBlock'),
+    (NUMBERED.format('float', 2) + 'learn = vision_learner(dls, arch, loss_func=MSELossFlat())\nlearn.fit(1)', 'RegressionBlock'),
+    (NUMBERED.format('int', 2) + 'learn = vision_learner(dls, arch, loss_func=MSELossFlat())\nlearn.fit(1)', 'RegressionBlock')])
+def test_what_is_meant_is_not_guessed(names, code, words):
+    found = failure(code, names)
+    assert not found.fix and words in f'{found.facts} {found.advice} {found.cause}' and 'without `' not in found.advice, found
+
+
+def test_a_fraction_has_nothing_to_do_with_folders(names):
+    found = failure('dls = ImageDataLoaders.from_folder(path, valid_pct=20, bs=4)', names)
+    assert found.fix == 'dls = ImageDataLoaders.from_folder(path, valid_pct=0.2, bs=4)' and 'fraction' in found.cause and 'folder' not in str(found.facts)
+
+
+def test_texts_are_no_images(names):
+    from fastai.text.all import BaseTokenizer, TextDataLoaders
+
+    found = failure('dls = TextDataLoaders.from_folder(path, valid_pct=.2, tok=BaseTokenizer())', {**names, 'BaseTokenizer': BaseTokenizer, 'TextDataLoaders': TextDataLoaders})
+    assert not found.fix and 'get_text_files' in found.facts['get_items'] and 'image' not in found.cause
+
+
+@pytest.mark.parametrize('code, words', [
+    ("dls = TabularDataLoaders.from_df(pd.concat([table, table], axis=1), cat_names=['job'], y_names='pay', procs=[Categorify])", 'two columns of one name'),
+    ("dls = TabularDataLoaders.from_df(table, cat_names=['job'], y_names='pay', bs=2)\ndls.one_batch()", '`procs=[Categorify]`')])
+def test_a_table_that_a_library_stumbles_over(names, code, words):
+    from fastai.tabular.all import Categorify, TabularDataLoaders
+
+    names |= {'TabularDataLoaders': TabularDataLoaders, 'Categorify': Categorify, 'table': names['pd'].DataFrame({'job': [*'abcd']*3, 'pay': range(12)})}
+    found = failure(code, names)
+    assert not found.fix and words in found.advice, found
 
 
 def test_a_metric_is_named_only_among_metrics(names):

@@ -1,10 +1,14 @@
 "What prove_equal can't compare, and what it must not call equal."
+import pickle
+
 import numpy as np
 import pytest
 import torch
 from easing_fastai.plain.prove import NotEqual, largest_distance, prove_equal
 from fastcore.foundation import L
 from torch import nn
+from torch._subclasses import FakeTensorMode
+from torch.testing._internal.two_tensor import TwoTensor
 
 NAN = float('nan')
 
@@ -31,6 +35,8 @@ NOT_ORDINARY = {
     'sparse_csr': lambda: torch.eye(3).to_sparse_csr(),
     'quint8': lambda: torch.quantize_per_tensor(torch.ones(3), .1, 0, torch.quint8),
     'nested': lambda: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]),
+    'a wrapper: TwoTensor': lambda: TwoTensor(torch.ones(2), torch.ones(2)),
+    'a wrapper: FakeTensor': lambda: FakeTensorMode().from_tensor(torch.ones(2)),
 }
 
 
@@ -181,6 +187,12 @@ def test_one_form_for_lists_loaders_and_generators():
     with pytest.raises(NotEqual, match='the second has ended after 1 batch'): prove_equal(list(loader), iter([next(iter(loader))]))
     with pytest.raises(TypeError, match='float comes one by one'): prove_equal([.5, .25], L(.5, .25))
     with pytest.raises(NotEqual, match='list against dict'): prove_equal([1], {'a': 1})
+
+
+def test_the_error_comes_back_from_another_process():
+    with pytest.raises(NotEqual) as caught: prove_equal([torch.ones(2)], [torch.tensor([1., 2.])])
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert str(again) == str(caught.value) and vars(again) == vars(caught.value) and again.where == 'part 0, index (1)'
 
 
 def test_the_sum_of_proofs():

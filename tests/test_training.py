@@ -19,7 +19,7 @@ import torch
 from conftest import REAL_HOME, command, start, state
 from fastai.learner import Learner
 from photos import class_folders, cuttings, names
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageFile
 from typer.testing import CliRunner
 
 from easing_fastai.base.files import FolderError, whole_folder
@@ -274,6 +274,27 @@ except ModelError as e: print(e)
     said = start('-c', code).stdout
     assert said.count('easing_fastai[heic]') == (2 if name.endswith('.heic') else 1), said
 
+@pytest.mark.parametrize('dtype, device', [(torch.float64, 'cpu'), (torch.float16, 'meta')])
+def test_a_model_is_loaded_the_same_whatever_new_tensors_are(trained, photos, dtype, device):
+    file = photos / 'sky' / '00.jpg'
+    expected = load_model(trained[0]).predict(file)
+    torch.set_default_dtype(dtype)
+    torch.set_default_device(device)
+    try:
+        model = load_model(trained[0])
+        assert torch.get_default_dtype() == dtype and model.predict(file) == expected
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_default_device(None)
+    assert {t.device.type for t in (*model.model.state_dict().values(), model.mean, model.std)} == {'cpu'}
+
+
+@pytest.mark.parametrize('thing', [None, 3, b'model', ['a.jpg'], Image.new('RGB', (9, 9))], ids=lambda thing: type(thing).__name__)
+def test_what_names_no_file(trained, thing):
+    for action in (load_model, load_model(trained[0]).predict):
+        with pytest.raises(FolderError, match=f'by a text or a Path; this is {type(thing).__name__}'): action(thing)
+
+
 @pytest.mark.parametrize('damage', ['pickle as weights', 'cut off', 'other weights', 'no weights', 'pickle as card', 'no card', 'a list as card'])
 def test_a_folder_that_is_not_what_it_claims(damage, trained, tmp_path):
     copy = Path(shutil.copytree(trained[0], tmp_path / 'model'))
@@ -308,6 +329,15 @@ def test_a_card_of_other_weights(change, trained, tmp_path):
     (copy / 'model.json').write_text(json.dumps({**json.loads((copy / 'model.json').read_text()), **change}))
     with pytest.raises(ModelError, match='weights do not fit|written with the labels'):
         load_model(copy)
+
+
+def test_half_an_image_is_refused_where_pillow_fills_it_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(ImageFile, 'LOAD_TRUNCATED_IMAGES', True)
+    file = tmp_path / 'half.jpg'
+    Image.effect_noise((200, 200), 80).save(file)
+    file.write_bytes(file.read_bytes()[:9000])
+    Image.open(file).load()
+    with pytest.raises(ModelError, match='cut off'): checked_image(file)
 
 
 def test_predict_refuses_images_that_are_none(trained, photos, tmp_path):

@@ -65,7 +65,7 @@ def rows(self: Anatomy) -> list[tuple]:
 
 # %% ../../nbs/api/anatomy/43_anatomy.ipynb #cell-007
 def anatomy(
-    learn: Learner # any Learner of fastai, trained or not; it is not changed
+    learn: Learner # any, trained or not; it is not changed, but its validation set is asked for an item
 ) -> Anatomy: # shows itself as a table; `.plot()` draws it, `.layers` and `.groups` are for code
     "Body and head, layer group by layer group: tensors, parameters, frozen or not, learning rate."
     if not isinstance(learn, Learner):

@@ -114,6 +114,10 @@ def optimizer_of(
     learn # a Learner
 ): # its optimizer, or one like it; None if the model has nothing to train
     "The optimizer that trains, or would train, this Learner; the Learner stays as it is."
+    kind = getattr(learn.opt_func, 'func', learn.opt_func) # of a partial
+    if isinstance(kind, type) and issubclass(kind, torch.optim.Optimizer):
+        raise TypeError(f'fastai cannot train with an optimizer of PyTorch as it is. Write '
+                        f'opt_func=partial(OptimWrapper, opt=torch.optim.{kind.__name__})')
     if learn.opt is not None: return learn.opt
     if isinstance(learn.opt_func, OptimWrapper): return learn.opt_func
     groups = learn.splitter(learn.model)

@@ -26,7 +26,9 @@ class FolderError(ValueError):
 def expanded(
     path: str|Path # perhaps with `~` or `~name` for a home folder
 ) -> Path:
-    "The path without a tilde and without `..`; raises `FolderError` if there is no such home folder."
+    "The path without a tilde and without `..`; raises `FolderError` if there is no such home folder, or it is no path."
+    if not isinstance(path, str|os.PathLike):
+        raise FolderError(f'Here a file or folder is named, by a text or a Path; this is {type(path).__name__}.')
     try: path = Path(path).expanduser()
     except RuntimeError as e:
         raise FolderError(f'{printable(path)}: there is no such home folder. Write the whole path.') from e

@@ -6,14 +6,15 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/diagnose/kind.html.md"""
 
 # %% auto #0
 __all__ = ['FASTAI', 'ISSUES', 'PYTORCH', 'KINDS', 'LOADERS', 'LEARNER', 'TFMS', 'BLOCK', 'LOADING', 'Found', 'Kind', 'kind',
-           'learner_of', 'loader_of', 'held_by_reader', 'name_held', 'loaders_of', 'is_here', 'loaders_line',
-           'learner_line', 'block_line', 'in_words', 'with_tfms_of_today', 'in_loaders', 'in_learner']
+           'learner_of', 'loader_of', 'of_numbers', 'held_by_reader', 'name_held', 'loaders_of', 'is_here',
+           'loaders_line', 'learner_line', 'block_line', 'in_words', 'with_tfms_of_today', 'in_loaders', 'in_learner']
 
 # %% ../../nbs/api/diagnose/52_kind.ipynb #cell-002
 import re, sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import update_wrapper
+from numbers import Real
 from pathlib import Path
 
 # %% ../../nbs/api/diagnose/52_kind.ipynb #cell-003
@@ -89,6 +90,16 @@ def loader_of(
     "The loader that was making a batch."
     found = (case.find(name, 'DataLoader') for name in ('self', 'dl'))
     return next((loader for loader in found if loader is not None), None) # one without batches is no truth to Python
+
+def of_numbers(
+    facts: dict, # the evidence
+    vocab: list  # the classes
+) -> Found|None: # None if the labels are no numbers
+    "What is said where fastai has made classes of numbers: nobody knows which of the two they are meant to be."
+    if not vocab or not all(isinstance(label, Real) and not isinstance(label, bool) for label in vocab): return None
+    look = 'If they are meant as numbers: `y_block=RegressionBlock` in `from_df`, `from_csv` or `from_lists`, or ' \
+           '`RegressionBlock` in a DataBlock. If as classes: one loss for them, and many images of each.'
+    return Found(facts | {'the classes': list(vocab)}, look=look, cause='The labels are numbers; each became a class.')
 
 def held_by_reader(
     case: Case,

@@ -20,7 +20,7 @@ from typing import BinaryIO
 # %% ../../nbs/api/images/66_one_file.ipynb #cell-003
 import numpy as np
 from PIL import ExifTags, Image
-from ..base.formats import has_many_scans, image_formats
+from ..base.formats import cut_off_is_damaged, has_many_scans, image_formats
 from ..base.show import shorten
 
 # %% ../../nbs/api/images/66_one_file.ipynb #cell-006
@@ -237,7 +237,7 @@ def look_at(
         status = os.stat(file)
         if not stat.S_ISREG(status.st_mode): return Seen([('not a file', '')]) # not opened: a pipe would wait for ever
         if status.st_size == 0: return Seen([('empty file', '')])
-        with open(file, 'rb') as stream:
+        with cut_off_is_damaged(), open(file, 'rb') as stream:
             return look_at_stream(stream, file.suffix.lower(), unpack_all, is_sampled)
     except PermissionError: return Seen([('closed file', '')])
     except FileNotFoundError:

@@ -61,7 +61,7 @@ class NotEqual(AssertionError):
     "Two things that were to be equal are not; says where they first differ."
     def __init__(self,
         message: str,  # for people
-        where: str,    # such as 'batch 3, x, index (0, 2)'
+        where: str = '', # such as 'batch 3, x, index (0, 2)'; a pickle of it brings the message alone, then the rest
         a=None,        # what the first has there
         b=None,        # what the second has there
         distance: float|None = None # between the two, if they are numbers
@@ -168,9 +168,11 @@ def in_one_form(
     if isinstance(x, np.ndarray) and x.dtype.kind in 'biufc' and x.dtype.itemsize <= 8*(1 + (x.dtype.kind == 'c')):
         x = torch.from_numpy(x.astype(x.dtype.newbyteorder('='))) # the bytes in the order of this machine
     if is_lazy(x): raise TypeError(f'{before}a lazy layer has no weights before its first batch. Call the model once')
-    if isinstance(x, torch.Tensor) and (x.is_meta or x.is_nested or x.is_quantized or x.layout != torch.strided):
-        raise TypeError(f'{before}only ordinary tensors can be compared, not sparse, quantized, nested or meta ones; '
-                        f'this is {x.dtype}, {x.layout}, on {x.device}')
+    def is_wrapper(x): return x.__torch_dispatch__ is not torch.Tensor.__torch_dispatch__ # of numbers kept elsewhere
+    if isinstance(x, torch.Tensor) and (is_wrapper(x) or x.is_meta or x.is_nested or x.is_quantized
+                                        or x.layout != torch.strided):
+        raise TypeError(f'{before}only ordinary tensors can be compared, not sparse, quantized, nested, meta ones or '
+                        f'wrappers; this is {type(x).__name__} of {x.dtype}, {x.layout}, on {x.device}')
     if isinstance(x, Mapping): return dict(x)
     if isinstance(x, torch.Tensor) or is_single(x): return x
     if isinstance(x, (list, tuple)) and noun_for(x) != 'batches': return list(x)
@@ -265,7 +267,7 @@ def pairs_of_batches(
 
 # %% ../../nbs/api/plain/10_prove.ipynb #cell-017
 def prove_equal(
-    a,                      # a model, state dict, tensor, array, list of numbers, or a loader of batches
+    a,                      # a model (weights and buffers), its state dict, a tensor, array, list of numbers, loader
     b,                      # another
     what: str|None = None,  # what is compared, in the plural, for the line; 'losses', say
     tolerance: float = 0.0, # distance that is allowed between two floating-point numbers; 0: to the last bit

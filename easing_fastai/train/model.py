@@ -7,10 +7,12 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/train/model.html.md"""
 # %% auto #0
 __all__ = ['FILES', 'LARGEST', 'EXPECTED', 'ModelCard', 'ModelError', 'are_numbers', 'checked_card', 'digest_of_card',
            'changed_files', 'refuse_to_overwrite', 'refuse_small_disk', 'packed_weights', 'labels_of', 'write_model',
-           'instead_of_card', 'read_card', 'read_weights', 'checked_image', 'TrainedModel', 'load_model']
+           'instead_of_card', 'read_card', 'read_weights', 'checked_image', 'as_PyTorch_begins', 'TrainedModel',
+           'load_model']
 
 # %% ../../nbs/api/train/72_model.ipynb #cell-002
 import json, os, platform, re, shutil
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from hashlib import sha256
 from importlib import metadata
@@ -27,7 +29,7 @@ from torch import nn
 from ..assets.network import AssetError
 from ..base.files import MADE_BY, FolderError, expanded, home_relative, is_model, printable, refuse_to_replace
 from ..base.files import try_to_make, whole_folder
-from ..base.formats import GET_HEIC, has_many_scans, image_formats
+from ..base.formats import GET_HEIC, cut_off_is_damaged, has_many_scans, image_formats
 from ..base.show import shorten
 from ..images.one_file import damage_of_png, fits_ending
 from .fit import KnownImage, Upright, architecture, untrained
@@ -262,7 +264,7 @@ def checked_image(
     if os.path.exists(file) and not os.path.isfile(file): # reading a pipe might never end
         raise ModelError(f'{where} is no file. Give images, one after the other.')
     try:
-        with Image.open(file, formats=image_formats()) as opened: # once: another reader might see a program in it
+        with cut_off_is_damaged(), Image.open(file, formats=image_formats()) as opened: # once: or a program is seen
             if has_many_scans(opened): raise ValueError('it has more than 100 scans')
             kind, image = opened.format, KnownImage(opened.convert('RGB'))
         with open(file, 'rb') as stream:
@@ -280,6 +282,15 @@ def checked_image(
     return image
 
 # %% ../../nbs/api/train/72_model.ipynb #cell-m21
+@contextmanager
+def as_PyTorch_begins():
+    "Within it new tensors are float32 on the CPU, whatever `set_default_dtype` and `set_default_device` were told."
+    dtype = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.device('cpu'): yield
+    finally: torch.set_default_dtype(dtype)
+
 class TrainedModel:
     "A model on the CPU, with what is needed to use it."
     def __init__(self,
@@ -289,15 +300,17 @@ class TrainedModel:
         self.model, self.card, self.labels = model.eval(), card, card.labels
         self.upright = Upright()
         self.resize = Resize(card.size, 'squish') if card.resize == 'squish' else RandomResizedCrop(card.size)
-        self.mean, self.std = (torch.tensor(numbers).view(3, 1, 1) for numbers in (card.mean, card.std))
+        with as_PyTorch_begins():
+            self.mean, self.std = (torch.tensor(numbers).view(3, 1, 1) for numbers in (card.mean, card.std))
 
     def predict(self,
         file: str|Path, # an image
     ) -> dict[str, float]: # label -> probability, the most probable first
         "The probabilities for an image; raises `ModelError` if the file isn't what its name says or there are none."
         image = self.resize(self.upright(checked_image(expanded(file))), split_idx=1)
-        x = (image2tensor(image).float()/255 - self.mean)/self.std
-        with torch.no_grad(): probabilities = self.model(x[None])[0].softmax(dim=0)
+        with as_PyTorch_begins(), torch.no_grad():
+            x = (image2tensor(image).float()/255 - self.mean)/self.std
+            probabilities = self.model(x[None])[0].softmax(dim=0)
         if not probabilities.isfinite().all():
             raise ModelError('This model gives no probabilities: a number in its weights or in mean and std of its '
                              'model.json is wrong. Train again, or fetch it anew.')
@@ -310,9 +323,10 @@ def load_model(
     "A model from its folder, without a pickle; raises `ModelError` if the folder isn't what it claims to be."
     folder = expanded(folder)
     card = read_card(folder)
-    weights = read_weights(folder, card)
+    with as_PyTorch_begins(): weights = read_weights(folder, card)
     try:
-        model = untrained(architecture(card.arch), len(card.labels), linear=card.head == 'one layer')
+        with as_PyTorch_begins():
+            model = untrained(architecture(card.arch), len(card.labels), linear=card.head == 'one layer')
         model.load_state_dict(weights)
         other = [name for name, t in model.state_dict().items() if t.dtype != weights[name].dtype]
         if other: raise RuntimeError(f'another type of numbers in {other[0]}')

@@ -17,12 +17,13 @@ __all__ = ['NO_ITEMS', 'PATTERNS', 'NEW_LABEL', 'OF_A_PATH', 'GETTERS', 'a_name_
 # %% ../../../nbs/api/diagnose/kinds/53_files.ipynb #cell-002
 import ast, difflib, glob, inspect, mimetypes, os, re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 # %% ../../../nbs/api/diagnose/kinds/53_files.ipynb #cell-003
 from ...base.show import without_folders
 from ..kind import (ISSUES, LOADERS, Found, block_line, held_by_reader, in_loaders, kind, loader_of,
-                                         loaders_line, loaders_of)
+                                         loaders_line, loaders_of, of_numbers)
 from ..patch import argument, call_in, patched, with_nodes
 from ..traceback import Case, definition, described, is_a
 
@@ -125,6 +126,12 @@ def no_images_found(case, match):
     if not Path(source).is_dir(): return None
     folder, line = Path(source).absolute(), loaders_line(case)
     facts = {'looked in': folder, 'there is': inventory(folder)}
+    collects = getattr(case.find('self', 'DataBlock'), 'get_items', None)
+    of_partial = getattr(collects, 'func', None) # `from_folder` gives the folders to `get_image_files` in one
+    is_own = of_partial is not None and not call_in(line, 'from_folder')
+    if is_own or getattr(of_partial or collects, '__name__', '') != 'get_image_files':
+        return Found(facts | {'get_items': collects}, look='Call it by itself with this folder: what does it look for?',
+                     cause='The function that collects the items, `get_items`, found none in this folder.')
     if inner := folders_in(folder): facts['folders there'] = ', '.join(inner[:10])
     named, parts = argument(line, LOADERS, 0), {'train', 'valid'}
     if named and folder.name in parts and parts <= set(folders_in(folder.parent)):
@@ -144,13 +151,20 @@ def no_folder_to_train_with(case, match):
     "Images were found, but none in a folder with the name that means training."
     source, items, splits = looked_in(case)
     if items is None or not len(items) or len(splits[0]): return None
-    if is_a(items, 'DataFrame'):
-        facts = {'rows': len(items), 'for training': 0, 'for validation': len(splits[1])}
-        look = 'Is the column that says so (`is_valid`) true in each row? `RandomSplitter(seed=42)` divides at random.'
-        return Found(facts, look=look, cause='The splitter puts all rows of the table into validation.')
+    splitter = getattr(case.find('self', 'DataBlock').splitter, '__qualname__', 'another').split('.')[0]
+    facts = {'items found': len(items), 'for training': 0, 'for validation': len(splits[1])}
+    if splitter == 'RandomSplitter':
+        found = in_loaders(case, facts, valid_pct='0.2')
+        cause = '`valid_pct` is a fraction, 0.2 for a fifth, and this one leaves nothing to train with.'
+        return replace(found, cause=cause, fix=found.fix*bool(argument(loaders_line(case), LOADERS, 'valid_pct')))
+    if splitter != 'GrandparentSplitter':
+        look = '`RandomSplitter(seed=42)` divides at random. In a table: is the column that says so true in each row?'
+        return Found(facts | {'the splitter': splitter}, look=look, cause='The splitter puts nothing into training.')
     folders = folders_in(source) if isinstance(source, str|Path) else []
-    facts = {'images found': len(items), 'for training': 0, 'for validation': len(splits[1]),
-             'the folder named for training': case.find('train'), 'the folders there are': ', '.join(folders) or 'none'}
+    facts['the folder named for training'] = case.find('train')
+    facts['the folders there are'] = ', '.join(folders) or 'none'
+    if not call_in(loaders_line(case), 'from_folder'):
+        return Found(facts, look='`GrandparentSplitter(train_name=…, valid_name=…)` wants the names of your folders.')
     others = [name for name in folders if name not in (case.find('valid'), 'test', 'models')]
     if len(others) == 1: return in_loaders(case, facts, train=repr(others[0]))
     return in_loaders(case, facts, train=None, valid=None, valid_pct='0.2', seed='42')
@@ -204,6 +218,7 @@ def each_file_a_class_of_its_own(case, match):
     "The label function returns something that differs for every file, such as its whole name."
     facts, vocab, items = new_label(case, match[1])
     if not items or len(vocab) < max(3, len(items)/2) or is_given(case): return None
+    if found := of_numbers(facts, vocab): return found
     folders, line = [Path(item).parent.name for item in items if isinstance(item, str|Path)], loaders_line(case)
     if call_in(block := block_line(case), 'DataBlock') and not argument(block, 'DataBlock', 'get_y'):
         facts['get_y of the DataBlock'] = 'none: each image is its own label'
@@ -224,6 +239,7 @@ def a_label_that_training_does_not_have(case, match):
         look = f'`vocab=` has to name {match[1]}, too; without it the classes are those of the training images.'
         return Found(facts, look=look, cause='The classes were given, and this label is not among them.')
     if items and len(vocab) >= max(3, len(items)/2): return None
+    if any(isinstance(label, float) for label in vocab): return of_numbers(facts, vocab)
     if not vocab or not items or not call_in(loaders_line(case), 'from_folder'):
         cause = '' if items else 'The known classes, those of the training images or of `vocab=`, lack this label.'
         look = f'Give the training part images of {match[1]}, too, or leave that class out.'

@@ -24,7 +24,7 @@ from types import FunctionType
 
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-003
 from ..kind import (LEARNER, PYTORCH, Found, held_by_reader, in_learner, in_loaders, kind,
-                                         learner_line, learner_of, name_held)
+                                         learner_line, learner_of, name_held, of_numbers)
 from ..patch import argument, call_in, names_read, patched, with_nodes
 from ..traceback import (Case, definition, described, is_a, made_by, parsed, statement, text_of,
                                               value_at)
@@ -152,7 +152,8 @@ def a_loss_for_numbers(case, match):
     "A loss that compares numbers was given classes."
     facts, target = loss_facts(case), prediction_and_target(case)[1]
     if facts is None or target.is_floating_point(): return None
-    return on_learner(case, facts, 'loss_func = CrossEntropyLossFlat()')
+    found = of_numbers(facts, list(getattr(learner_of(case).dls, 'vocab', None) or ()))
+    return found or on_learner(case, facts, 'loss_func = CrossEntropyLossFlat()')
 
 @kind(**NUMBERS)
 def more_outputs_than_numbers(case, match):
