@@ -261,5 +261,14 @@ def test_names_of_other_libraries_keep_their_own_meaning():
                bs): pass
     for function in (copied, partial(copied)):
         assert [row[2] for row in decode(function).rows()] == ['Its author says: of the copier', 'Its author says nothing beside it.']
-    of_torch = {row[0]: row[2] for row in decode(torch.utils.data.DataLoader).rows()}
-    assert of_torch['batch_size'] == NAMES['batch_size'].meaning_in('DataLoader')
+
+
+def test_what_fastai_calls_so_is_not_told_of_pytorch():
+    import torch
+    from torch import nn
+    nothing = 'Its author says nothing beside it.'
+    for function, name in ((torch.norm, 'p'), (torch.optim.lr_scheduler.StepLR, 'gamma'), (nn.Embedding, 'max_norm'), (nn.LSTMCell, 'input_size'),
+                           (torch.utils.data.DataLoader, 'drop_last'), (torch.load, 'f'), (nn.InstanceNorm2d, 'momentum')):
+        assert name in NAMES and {row[0]: row[2] for row in decode(function).rows()}[name] == nothing
+    of_torch = {row[0]: row[2] for row in decode(nn.BatchNorm2d).rows()}
+    assert of_torch['momentum'].startswith('How fast the layer') and of_torch['device'] == NAMES['device'].meaning
