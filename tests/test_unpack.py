@@ -166,6 +166,21 @@ def test_generators(way):
     assert 'generator' in str(unpack(halves, 100))
 
 
+def takes(n): return n
+def counted(n):
+    for i in range(n): yield takes(i)
+async def waits(n):
+    for _ in range(n): await asyncio.sleep(0), takes(n)
+async def together(): await asyncio.gather(waits(1), waits(2), waits(3))
+
+
+def test_generators_that_take_turns(way):
+    with unpack() as u: list(zip(counted(n=3), counted(n=9)))
+    with unpack() as other: asyncio.run(together())
+    assert [sum(c.calls for c in line.children) for line in u.find('counted')] == [3, 3]
+    assert [(line.args['n'], sum(c.calls for c in line.children)) for line in other.find('waits')] == [([str(n)], n) for n in (1, 2, 3)]
+
+
 def test_recursion_and_many_calls_need_little_memory(way):
     def fibonacci(n): return n if n < 2 else fibonacci(n - 1) + fibonacci(n - 2)
     u = unpack(fibonacci, 15)

@@ -232,6 +232,7 @@ class Tracer:
     ):
         self.root, self.plumbing, self.packages, self.notice = root, plumbing, IN_FULL.union(packages), notice
         self.functions = {}             # id of its code -> Function; a code takes long to hash
+        self.generators = {}            # id of its frame -> (its line, the line above)
         # of each call under way: Function, line, start, {Function it called: how often}
         self.stack = [(None, root, None, {})]
         self.thread, self.n_lines = get_ident(), 1
@@ -270,6 +271,7 @@ def begin(self: Tracer,
         return
     call.calls += 1
     call.deeper += call is top
+    if code.co_flags & GENERATOR: self.generators[id(frame or sys._getframe(1))] = call, top
     start = None if call is top else perf_counter() # the time of a line that calls itself counts once
     self.stack.append((function, call, start, {}))
 
@@ -309,18 +311,23 @@ def called_from_outside(self: Tracer, frame: FrameType) -> bool:
 
 # %% ../../nbs/api/unpack/30_trace.ipynb #cell-024c
 @patch
-def resume(self: Tracer, code: CodeType, *_) -> object: # `NEVER` for a function that has no lines
+def resume(self: Tracer,
+    code: CodeType,           # of the function
+    _offset: int = 0,         # where in it; not needed
+    frame: FrameType|None = None # of the generator; None: it called this method
+) -> object: # `NEVER` for a function that has no lines
     "A generator is entered again."
     function = self.functions.get(id(code)) or self.meet(code)
     if function.level <= COUNTED: return NEVER
     if get_ident() != self.thread: return
     _, top, _, made = self.stack[-1]
-    call = next((child for child in reversed(top.children) if child.code is code), None)
-    self.stack.append((function, call, perf_counter(), {}) if call else (function, top, None, made))
+    call, above = self.generators.get(id(frame or sys._getframe(1)), (None, None))
+    is_here = above is top and call is not top # elsewhere its time would count twice
+    self.stack.append((function, call, perf_counter(), {}) if is_here else (function, top, None, made))
 
 # %% ../../nbs/api/unpack/30_trace.ipynb #cell-024d
 @patch
-def end(self: Tracer, code: CodeType, *_) -> object: # `NEVER` for a function that has no lines
+def end(self: Tracer, code: CodeType, *_, frame: FrameType|None = None) -> object: # `NEVER` for a function that has no lines
     "A call ends, or a generator is left."
     function = self.functions.get(id(code))
     if function is None: return # it began before the tracing
@@ -336,7 +343,7 @@ class Monitoring:
     def __init__(self, tracer: Tracer):
         events = sys.monitoring.events
         def without_answer(method): # for events that cannot be turned off for a single function
-            def report(code, *_): method(code)
+            def report(code, *_): method(code, frame=sys._getframe(1))
             return report
         self.methods = {events.PY_START: tracer.begin, events.PY_RESUME: tracer.resume, events.PY_RETURN: tracer.end,
                         events.PY_YIELD: tracer.end, events.PY_UNWIND: without_answer(tracer.end),
@@ -375,7 +382,7 @@ class Profiling:
         "What Python calls; a function that was there before is called, too."
         if self.before: self.before(frame, event, arg)
         if event == 'return': self.tracer.end(frame.f_code)
-        elif event == 'call' and is_entered_again(frame): self.tracer.resume(frame.f_code)
+        elif event == 'call' and is_entered_again(frame): self.tracer.resume(frame.f_code, frame=frame)
         elif event == 'call': self.tracer.begin(frame.f_code, frame=frame)
 
 # %% ../../nbs/api/unpack/30_trace.ipynb #cell-026e
