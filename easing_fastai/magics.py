@@ -38,7 +38,8 @@ def compiled(
         body, shows = shell.transform_ast(shell.compile.ast_parse(text, name)).body, shell.ast_node_interactivity
         first = {'all': 0, 'none': len(body)}.get(shows, max(len(body) - 1, 0)) # whose value is shown
         if shows.startswith('last_expr') and body and not isinstance(body[-1], ast.Expr): first = len(body)
-        parts = [(ast.Module(body[:first], []), 'exec'), *((ast.Interactive([node]), 'single') for node in body[first:])]
+        parts = [(ast.Module(body[:first], []), 'exec')]
+        parts += [(ast.Interactive([node]), 'single') for node in body[first:]]
         codes = [shell.compile(part, name, mode) for part, mode in parts]
     if any(code.co_flags & inspect.CO_COROUTINE for code in codes):
         raise UsageError('%%unpack cannot wait, and this cell has an await outside a function. Write it as a block: '

@@ -6,7 +6,7 @@ from unicodedata import normalize
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 from photos import class_folders, cuttings, names
 from test_chapters import state
 
@@ -110,7 +110,9 @@ def test_closed_files_and_folders(photos, monkeypatch):
     assert found['closed file'] == ['sky/00.jpg'] and found['closed folder'] == ['temple']
 
 
-def test_every_format_cut_off(tmp_path):
+@pytest.mark.parametrize('forgiving', [False, True])
+def test_every_format_cut_off(tmp_path, monkeypatch, forgiving):
+    monkeypatch.setattr(ImageFile, 'LOAD_TRUNCATED_IMAGES', forgiving) # set at the top of many notebooks
     for label in ('whole', 'cut'):
         (tmp_path / label).mkdir()
     for i, (ending, big) in enumerate((e, b) for e in ('jpg', 'png', 'gif', 'bmp', 'webp', 'tif') for b in (False, True)):
@@ -121,6 +123,7 @@ def test_every_format_cut_off(tmp_path):
             (tmp_path / 'cut' / f'{big} {share}.{ending}').write_bytes(file.read_bytes()[: int(share * file.stat().st_size)])
     found = kinds(check_images(tmp_path))
     assert len(found['damaged']) == 24 and all(name.startswith('cut/') for name in found['damaged'])
+    assert ImageFile.LOAD_TRUNCATED_IMAGES == forgiving
 
 
 def test_the_same_image_by_content(tmp_path):

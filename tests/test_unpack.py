@@ -135,6 +135,18 @@ def test_an_error_deep_inside_is_shown(few, way, capsys):
     assert f'{inner}(' in rows[failed - 1]
 
 
+class Photos(torch.utils.data.Dataset):
+    def __len__(self): return 2
+    def __getitem__(self, i): raise ValueError
+
+
+def test_an_error_below_small_steps_is_shown(way, capsys):
+    def epoch(): return takes_long(), list(torch.utils.data.DataLoader(Photos()))
+    def takes_long(): return sum(range(3_000_000))
+    with pytest.raises(ValueError): unpack(epoch)
+    assert re.search(r'Photos.__getitem__.*\n\W*✗ ValueError', capsys.readouterr().err)
+
+
 def test_what_can_be_called(way):
     machine = Machine(3)
     for f, args, name in ((machine.run, (2,), 'Machine.run'), (Machine, (5,), 'Machine'), (machine, (2,), 'Machine'),
