@@ -147,7 +147,13 @@ def test_an_error_below_small_steps_is_shown(way, capsys):
     assert re.search(r'Photos.__getitem__.*\n\W*✗ ValueError', capsys.readouterr().err)
 
 
+class Settings(dict):
+    __getattr__ = dict.__getitem__
+    def __call__(self): return leaf()
+
+
 def test_what_can_be_called(way):
+    assert unpack(Settings()).result == 1
     machine = Machine(3)
     for f, args, name in ((machine.run, (2,), 'Machine.run'), (Machine, (5,), 'Machine'), (machine, (2,), 'Machine'),
                           (Machine.large, (), 'Machine.large'), (partial(leaf, 2), (), 'leaf'), (lambda: leaf(), (), '<lambda>')):
@@ -222,6 +228,16 @@ def test_calls_of_itself_need_little_room(way, capsys):
         shown = capsys.readouterr().err
         assert {entry.name for entry in traceback.extract_tb(caught.tb)[-20:-2]} <= {'endless', 'there', 'back'}
         assert '✗ RecursionError' in shown
+
+
+def test_calls_up_to_the_limit(way):
+    def last(): return 7
+    def down(n): return last() if n == 0 else down(n - 1)
+    ends = set()
+    for n in range(sys.getrecursionlimit() - 120, sys.getrecursionlimit()):
+        try: ends.add(unpack(down, n).result)
+        except RecursionError: ends.add('RecursionError')
+    assert ends == {7, 'RecursionError'}
 
 
 def test_an_error_of_the_display_does_not_replace_yours(way, monkeypatch, capsys):

@@ -7,7 +7,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/unpack/trace.html.md"""
 # %% auto #0
 __all__ = ['STANDARD_LIBRARY', 'IGNORED', 'COUNTED', 'SURFACE', 'TRACED', 'IN_FULL', 'LIBRARIES', 'TOOLBOXES', 'WORKING',
            'COMPREHENSIONS', 'UNTRACED', 'GENERATOR', 'SEPARATE', 'MOST', 'DEEPEST', 'ACTIVE', 'OWNER', 'OVERLAP',
-           'ELSEWHERE', 'NEVER', 'MONITORING', 'Call', 'package_of', 'untraced', 'level_of', 'owner_of',
+           'ELSEWHERE', 'NO_ROOM', 'NEVER', 'MONITORING', 'Call', 'package_of', 'untraced', 'level_of', 'owner_of',
            'functions_behind', 'find_function', 'traits_of', 'is_default', 'arguments_of', 'describe_call', 'Function',
            'Tracer', 'Monitoring', 'Profiling', 'is_entered_again', 'claim_tracing', 'give_up_tracing', 'paused',
            'stop_in_child']
@@ -212,6 +212,7 @@ OWNER = {}           # 'thread': the one that they are at work in
 OVERLAP = ('Two unpack overlap: one began within the other and ended after it, as blocks of two asyncio tasks do. '
            'Neither tree can be trusted. Let one end before the other begins, or lie in it as a whole.')
 ELSEWHERE = 'unpack is at work in another thread, and the two would disturb each other. Wait until it has ended.'
+NO_ROOM = RecursionError, SystemError # the second in 3.11, where the first comes within a method written in C
 NEVER = getattr(getattr(sys, 'monitoring', None), 'DISABLE', None) # tells Python not to report this function again
 
 @dataclass(eq=False)
@@ -252,7 +253,8 @@ def begin(self: Tracer,
     frame: FrameType|None = None # of the call; None: it called this method
 ) -> object: # `NEVER` for a function that is ignored
     "A call begins."
-    function = self.functions.get(id(code)) or self.meet(code)
+    try: function = self.functions.get(id(code)) or self.meet(code)
+    except NO_ROOM: return # the code that is traced is about to run into the same
     if function.level == IGNORED: return NEVER
     if get_ident() != self.thread: return
     if function.level == COUNTED:
@@ -264,7 +266,7 @@ def begin(self: Tracer,
     if function.level == TRACED or top.package not in LIBRARIES:
         key = function, min(number, SEPARATE[min(top.depth, 2)])
         try: call = top.lines.get(key) or self.new_line(top, key, frame or sys._getframe(1))
-        except RecursionError: call = None # the code that is traced is about to run into the same
+        except NO_ROOM: call = None
     if call is None: # what it calls belongs to the line above it
         function.count += 1
         self.stack.append((function, top, None, made))
