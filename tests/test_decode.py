@@ -95,9 +95,19 @@ def test_a_meaning_says_more_than_the_name():
 def test_other_meanings_belong_to_callables_that_take_the_name():
     silent = [label for label, found in callables() if signature_of(found) is None]  # what is written in C may not tell
     for name, entry in NAMES.items():
+        labels = [label for room in ROOMS for label in uses(room)[0].get(name, ())] + silent
         patterns = [pattern for sense in entry.senses for pattern in re.split(r',\s*', sense)]
         for pattern in patterns:
-            assert any(fnmatchcase(label, pattern) for label in decode(name).used_by + silent), f'{name}: in {pattern}'
+            assert any(fnmatchcase(label, pattern) for label in labels), f'{name}: in {pattern}'
+
+
+@pytest.mark.parametrize('room, label, name, says', [
+    ('tabular', 'tabular_learner', 'config', 'tabular_config'), ('tabular', 'tabular_learner', 'layers', '[200, 100]'),
+    ('text', 'text_classifier_learner', 'arch', 'AWD_LSTM'), ('text', 'get_text_classifier', 'pad_idx', 'token'),
+    ('text', 'TextDataLoaders.from_folder', 'valid', 'folder'), ('text', 'TextBlock', 'vocab', 'tokens')])
+def test_what_stands_for_images_is_not_told_of_tables_and_texts(room, label, name, says):
+    assert says in NAMES[name].meaning_in(label) and says not in NAMES[name].meaning
+    assert name in uses(f'fastai.{room}.all')[0] and label in uses(f'fastai.{room}.all')[0][name]
 
 
 def calls_in(example: str):
