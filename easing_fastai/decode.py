@@ -310,7 +310,7 @@ def comments_of(
     "What stands beside the parameters of a function in its source."
     from fastcore.docments import docments
     try: return {name: text for name, text in docments(function).items() if isinstance(text, str)}
-    except (OSError, TypeError, ValueError, SyntaxError, AttributeError): return {} # there is no source to read
+    except Exception: return {} # there is no source to read, or it cannot be read by itself
 
 FAMILY = {'fastai', 'fastcore', 'fasttransform', 'fastprogress', 'easing_fastai',
           '__main__'} # what a reader writes in a notebook goes with fastai

@@ -96,7 +96,8 @@ def magic_decode(
     __tracebackhide__ = True
     options = parse_argstring(magic_decode, line)
     name = options.name.strip('\'"')
-    return decode(evaluated(name, 'decode --parameters') if options.parameters else name)
+    try: return decode(evaluated(name, 'decode --parameters') if options.parameters else name)
+    except (TypeError, ValueError) as e: raise UsageError(f'%decode: {e}') from e
 
 # %% ../nbs/api/92_magics.ipynb #cell-018
 @magic_arguments()

@@ -262,6 +262,13 @@ def test_other_rooms_are_not_looked_into_for_what_is_known(monkeypatch):
     for name in ('item_tfms', 'Learner', 'fine_tune', 'validation set'): str(decode(name))
 
 
+def test_a_lambda_within_several_lines():
+    called = dict(
+        get_y=lambda o: o.name,
+        n=1)
+    assert [row[0] for row in decode(called['get_y']).rows()] == ['o']
+
+
 def test_names_of_other_libraries_keep_their_own_meaning():
     import pandas as pd
     import torch

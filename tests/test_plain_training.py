@@ -218,6 +218,24 @@ def test_networks_of_ones_own_train_as_with_fastai(make):
     prove_equal(ours, theirs) + prove_equal(training.table, [list(row) for row in learn.recorder.values])
 
 
+def test_other_optimizers_keep_what_fastai_keeps():
+    "A weight without gradient in a batch moves on with FusedAdam; RecordRates does with an optimizer that has no momentum."
+    from easing_fastai.core import FusedAdam, RecordRates
+    from fastai.vision.all import Adam, DataLoaders, Learner, OptimWrapper
+
+    def trained(opt_func, **kwargs):
+        torch.manual_seed(0)
+        learn = Learner(DataLoaders(batches(9), batches(9), device='cpu'), Skips(), loss_func=nn.functional.cross_entropy, opt_func=opt_func, **kwargs)
+        with learn.no_bar(), learn.no_logging():
+            learn.fit(2, 1e-2)
+        return learn
+    fused, stock = (trained(opt_func).model.a.weight for opt_func in (FusedAdam, Adam))
+    assert torch.allclose(fused, stock, atol=1e-5)
+    record = RecordRates()
+    trained(partial(OptimWrapper, opt=torch.optim.Adagrad), cbs=record)
+    assert set(record.table().momentum) == {0}
+
+
 def test_lr_find_leaves_the_model_as_it_is():
     from easing_fastai.plain.learner import plain_lr_find
 

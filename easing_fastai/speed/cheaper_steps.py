@@ -50,6 +50,10 @@ class FusedAdam(OptimWrapper):
         "The settings of each layer group."
         return [GroupSettings(group) for group in self.opt.param_groups]
 
+    def zero_grad(self):
+        "Gradients become 0, as with fastai: a weight that gets none in a batch still decays and keeps its momentum."
+        self.opt.zero_grad(set_to_none=False)
+
     def step(self):
         "Changes all weights that have a gradient."
         groups = self.opt.param_groups
