@@ -264,9 +264,9 @@ def test_other_rooms_are_not_looked_into_for_what_is_known(monkeypatch):
 
 def test_a_lambda_within_several_lines():
     called = dict(
-        get_y=lambda o: o.name,
-        n=1)
-    assert [row[0] for row in decode(called['get_y']).rows()] == ['o']
+        get_x=lambda o, n=3: (o,
+            n))
+    assert [row[0] for row in decode(called['get_x']).rows()] == ['o', 'n']
 
 
 def test_names_of_other_libraries_keep_their_own_meaning():
