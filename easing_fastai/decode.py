@@ -7,7 +7,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/decode.html.md"""
 # %% auto #0
 __all__ = ['PIECE', 'ROOMS', 'FAMILY', 'PYTORCH', 'ALIKE', 'LONGEST', 'Entry', 'read_entry', 'Dictionary', 'dictionary', 'Piece',
            'look_up_piece', 'pieces_of', 'methods_of', 'callables', 'signature_of', 'uses', 'used_in', 'rank',
-           'as_default', 'as_call', 'Decoded', 'spellings', 'comments_of', 'home_of', 'label_of', 'DecodedCallable',
+           'as_default', 'as_call', 'Decoded', 'spellings', 'comments_of', 'library_of', 'label_of', 'DecodedCallable',
            'help_text', 'helpful', 'check_name', 'find_entry', 'decode', 'hover_texts']
 
 # %% ../nbs/api/40_decode.ipynb #cell-002
@@ -318,7 +318,7 @@ PYTORCH = {'torch', 'torchvision', 'timm'}
 ALIKE = {'affine', 'align_corners', 'device', 'dtype', 'generator', 'ignore_index', 'inplace', 'persistent_workers',
          'pin_memory', 'requires_grad', 'track_running_stats'} # mean the same wherever PyTorch has them
 
-def home_of(
+def library_of(
     function: Callable
 ) -> str: # such as 'fastai'
     "The package that defines a callable."
@@ -355,14 +355,14 @@ class DecodedCallable(Shown):
         name: str # of a parameter
     ) -> Entry|None:
         "From the dictionary. Outside of fastai a name may stand for anything: only what holds for this very callable."
-        entry, home = dictionary().names.get(name), home_of(self.function)
+        entry, home = dictionary().names.get(name), library_of(self.function)
         if home in FAMILY: return entry
         return entry if entry and home in PYTORCH and (name in ALIKE or entry.sense_in(self.label)) else None
 
     def rows(self) -> list[tuple[str, ...]]:
         "A row for each parameter."
         rows, comments = [], comments_of(self.function)
-        is_ours = home_of(self.function) in FAMILY
+        is_ours = library_of(self.function) in FAMILY
         for name, parameter in self.parameters.items():
             found = Decoded(name, self.entry_of(name))
             if found.entry: means = found.entry.meaning_in(self.label)

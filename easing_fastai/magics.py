@@ -62,7 +62,7 @@ def magic_unpack(
     options, shell, show, values = parse_argstring(magic_unpack, line), get_ipython(), sys.displayhook, []
     try: tree, parts = unpack(depth=options.depth, plumbing=options.plumbing), compiled(cell)
     except ValueError as e: raise UsageError(f'%%unpack: {e}') from e
-    except SyntaxError as e: raise e.with_traceback(None) # it has a place of its own
+    except SyntaxError as e: raise e.with_traceback(None) from None # it has a place of its own
     UNTRACED.update(parts) # the cell itself needs no line
     try:
         sys.displayhook = values.append

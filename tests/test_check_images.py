@@ -123,7 +123,7 @@ def test_every_format_cut_off(tmp_path, monkeypatch, forgiving):
             (tmp_path / 'cut' / f'{big} {share}.{ending}').write_bytes(file.read_bytes()[: int(share * file.stat().st_size)])
     found = kinds(check_images(tmp_path))
     assert len(found['damaged']) == 24 and all(name.startswith('cut/') for name in found['damaged'])
-    assert ImageFile.LOAD_TRUNCATED_IMAGES == forgiving
+    assert forgiving == ImageFile.LOAD_TRUNCATED_IMAGES
 
 
 def test_the_same_image_by_content(tmp_path):

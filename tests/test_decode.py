@@ -271,7 +271,6 @@ def test_a_lambda_within_several_lines():
 
 def test_names_of_other_libraries_keep_their_own_meaning():
     import pandas as pd
-    import torch
     meanings = {row[0]: row[2] for row in decode(pd.read_csv).rows()}
     assert 'engine' in NAMES and meanings['engine'].startswith('Its author says: Parser engine')
     def copied(engine, # of the copier

@@ -190,6 +190,7 @@ def look_at_all(
         finally: ImageFile.LOAD_TRUNCATED_IMAGES = forgiving
     return seen
 
+# %% ../../nbs/api/images/67_check.ipynb #cell-016b
 def bar_for(
     n: int # files
 ) -> Callable: # to call with how many are done, and of how many

@@ -32,6 +32,7 @@ class GroupSettings(dict):
         super().__setitem__(name, value)
         self.group.update(lr=self['lr'], betas=(self['mom'], self['sqr_mom']), eps=self['eps'], weight_decay=self['wd'])
 
+# %% ../../nbs/api/speed/81_cheaper_steps.ipynb #cell-006f
 class FusedAdam(OptimWrapper):
     "fastai's `Adam`, computed in one call for each layer group; for `vision_learner(…, opt_func=FusedAdam)`."
     def __init__(self,

@@ -212,7 +212,7 @@ OWNER = {}           # 'thread': the one that they are at work in
 OVERLAP = ('Two unpack overlap: one began within the other and ended after it, as blocks of two asyncio tasks do. '
            'Neither tree can be trusted. Let one end before the other begins, or lie in it as a whole.')
 ELSEWHERE = 'unpack is at work in another thread, and the two would disturb each other. Wait until it has ended.'
-NO_ROOM = RecursionError, SystemError # the second in 3.11, where the first comes within a method written in C
+NO_ROOM = RecursionError, SystemError # Python 3.11 raises the second where the first comes within code in C
 NEVER = getattr(getattr(sys, 'monitoring', None), 'DISABLE', None) # tells Python not to report this function again
 
 @dataclass(eq=False)
