@@ -329,7 +329,7 @@ def resume(self: Tracer,
 
 # %% ../../nbs/api/unpack/30_trace.ipynb #cell-024d
 @patch
-def end(self: Tracer, code: CodeType, *_, frame: FrameType|None = None) -> object: # `NEVER` for a function that has no lines
+def end(self: Tracer, code: CodeType, *_, frame=None) -> object: # `NEVER` for a function that has no lines
     "A call ends, or a generator is left."
     function = self.functions.get(id(code))
     if function is None: return # it began before the tracing
