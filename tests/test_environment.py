@@ -54,9 +54,7 @@ def test_somebody_who_asks_for_the_cpu_gets_it(machine):
 
 
 def test_the_report_is_right_about_this_machine():
-    before = torch.get_rng_state()
     report = check_environment()
-    assert torch.equal(torch.get_rng_state(), before) # a script that has set its seed goes on as it would have
     assert report.ok and report[0].what == 'Python'
     assert {'torch', 'torchvision', 'fastai', 'computes on', 'data', 'backbone'} <= {row.what for row in report}
 

@@ -22,7 +22,7 @@ from pathlib import Path
 import pandas as pd
 from fastai.data.transforms import image_extensions
 from fastprogress.fastprogress import progress_bar
-from PIL import Image, ImageFile
+from PIL import Image
 from ..base.files import FolderError, existing_folder, packaged, printable, rows_of
 from ..base.show import Code, Finding, Report, listed, plural
 from .contents import Contents, look_into
@@ -176,7 +176,6 @@ def look_at_all(
     def look(file, is_sampled): return look_at(file, n_png <= MANY, is_sampled)
     sampled = [i % (1 + n_png//MANY) == 0 for i in range(len(files))] # at most MANY are decoded anyway
     Image.init() # all formats, before the threads begin
-    forgiving, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False # what is cut off is damaged
     with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
         warnings.simplefilter('ignore') # Pillow warns of what is in the table anyway
         seen = []
@@ -187,10 +186,8 @@ def look_at_all(
         except KeyboardInterrupt:
             pool.shutdown(cancel_futures=True) # else Ctrl-C would wait for the last file
             raise
-        finally: ImageFile.LOAD_TRUNCATED_IMAGES = forgiving
     return seen
 
-# %% ../../nbs/api/images/67_check.ipynb #cell-016b
 def bar_for(
     n: int # files
 ) -> Callable: # to call with how many are done, and of how many
