@@ -28,16 +28,19 @@ from .unpack.unpack import unpack
 # %% ../nbs/api/92_magics.ipynb #cell-006
 def compiled(
     cell: str # its text
-) -> list: # code objects: the statements, and the expression at the end, if there is one
-    "A cell as two pieces of code."
+) -> list: # code objects: what shows nothing, and the lines whose values are shown
+    "A cell as pieces of code."
     shell = get_ipython()
     text = shell.transform_cell(cell) # %magics, !commands
     numbers = getattr(shell.compile, '_filename_map', {}) # of the cells in this session
     name = shell.compile.cache(text, numbers.get(running_cell(), shell.execution_count), raw_code=cell)
-    tree = ast.parse(text, name)
-    last = [ast.Expression(tree.body.pop().value)] if tree.body and isinstance(tree.body[-1], ast.Expr) else []
-    codes = [compile(part, name, mode, ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-             for part, mode in zip([tree, *last], ('exec', 'eval'))]
+    with shell.compile.extra_flags(ast.PyCF_ALLOW_TOP_LEVEL_AWAIT):
+        body, shows = shell.transform_ast(shell.compile.ast_parse(text, name)).body, shell.ast_node_interactivity
+        first = {'all': 0, 'none': len(body)}.get(shows, max(len(body) - 1, 0)) # whose value is shown
+        if shows.startswith('last_expr') and body and not isinstance(body[-1], ast.Expr): first = len(body)
+        parts = [(ast.Module(body[:first], []), 'exec')]
+        parts += [(ast.Interactive([node]), 'single') for node in body[first:]]
+        codes = [shell.compile(part, name, mode) for part, mode in parts]
     if any(code.co_flags & inspect.CO_COROUTINE for code in codes):
         raise UsageError('%%unpack cannot wait, and this cell has an await outside a function. Write it as a block: '
                          'with unpack() as tree:')
@@ -56,14 +59,19 @@ def magic_unpack(
     As `with unpack() as tree:` around the cell. For one call there is also unpack(learn.fine_tune, 1).
     """
     __tracebackhide__ = True # an error is the cell's own
-    options, shell, value = parse_argstring(magic_unpack, line), get_ipython(), None
-    parts = compiled(cell)
+    options, shell, show, values = parse_argstring(magic_unpack, line), get_ipython(), sys.displayhook, []
+    try: tree, parts = unpack(depth=options.depth, plumbing=options.plumbing), compiled(cell)
+    except ValueError as e: raise UsageError(f'%%unpack: {e}') from e
+    except SyntaxError as e: raise e.with_traceback(None) from None # it has a place of its own
     UNTRACED.update(parts) # the cell itself needs no line
     try:
-        with unpack(depth=options.depth, plumbing=options.plumbing) as tree:
-            for part in parts: value = eval(part, shell.user_ns)
-    finally: UNTRACED.difference_update(parts)
-    sys.displayhook(value)
+        sys.displayhook = values.append
+        with tree:
+            for part in parts: exec(part, shell.user_ns)
+    finally:
+        sys.displayhook = show
+        UNTRACED.difference_update(parts)
+    for value in values if not cell.rstrip().endswith(';') else (): show(value)
     display(tree)
 
 # %% ../nbs/api/92_magics.ipynb #cell-014
@@ -88,7 +96,8 @@ def magic_decode(
     __tracebackhide__ = True
     options = parse_argstring(magic_decode, line)
     name = options.name.strip('\'"')
-    return decode(evaluated(name, 'decode --parameters') if options.parameters else name)
+    try: return decode(evaluated(name, 'decode --parameters') if options.parameters else name)
+    except (TypeError, ValueError) as e: raise UsageError(f'%decode: {e}') from e
 
 # %% ../nbs/api/92_magics.ipynb #cell-018
 @magic_arguments()

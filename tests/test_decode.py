@@ -95,9 +95,19 @@ def test_a_meaning_says_more_than_the_name():
 def test_other_meanings_belong_to_callables_that_take_the_name():
     silent = [label for label, found in callables() if signature_of(found) is None]  # what is written in C may not tell
     for name, entry in NAMES.items():
+        labels = [label for room in ROOMS for label in uses(room)[0].get(name, ())] + silent
         patterns = [pattern for sense in entry.senses for pattern in re.split(r',\s*', sense)]
         for pattern in patterns:
-            assert any(fnmatchcase(label, pattern) for label in decode(name).used_by + silent), f'{name}: in {pattern}'
+            assert any(fnmatchcase(label, pattern) for label in labels), f'{name}: in {pattern}'
+
+
+@pytest.mark.parametrize('room, label, name, says', [
+    ('tabular', 'tabular_learner', 'config', 'tabular_config'), ('tabular', 'tabular_learner', 'layers', '[200, 100]'),
+    ('text', 'text_classifier_learner', 'arch', 'AWD_LSTM'), ('text', 'get_text_classifier', 'pad_idx', 'token'),
+    ('text', 'TextDataLoaders.from_folder', 'valid', 'folder'), ('text', 'TextBlock', 'vocab', 'tokens')])
+def test_what_stands_for_images_is_not_told_of_tables_and_texts(room, label, name, says):
+    assert says in NAMES[name].meaning_in(label) and says not in NAMES[name].meaning
+    assert name in uses(f'fastai.{room}.all')[0] and label in uses(f'fastai.{room}.all')[0][name]
 
 
 def calls_in(example: str):
@@ -252,14 +262,29 @@ def test_other_rooms_are_not_looked_into_for_what_is_known(monkeypatch):
     for name in ('item_tfms', 'Learner', 'fine_tune', 'validation set'): str(decode(name))
 
 
+def test_a_lambda_within_several_lines():
+    called = dict(
+        get_x=lambda o, n=3: (o,
+            n))
+    assert [row[0] for row in decode(called['get_x']).rows()] == ['o', 'n']
+
+
 def test_names_of_other_libraries_keep_their_own_meaning():
     import pandas as pd
-    import torch
     meanings = {row[0]: row[2] for row in decode(pd.read_csv).rows()}
     assert 'engine' in NAMES and meanings['engine'].startswith('Its author says: Parser engine')
     def copied(engine, # of the copier
                bs): pass
     for function in (copied, partial(copied)):
         assert [row[2] for row in decode(function).rows()] == ['Its author says: of the copier', 'Its author says nothing beside it.']
-    of_torch = {row[0]: row[2] for row in decode(torch.utils.data.DataLoader).rows()}
-    assert of_torch['batch_size'] == NAMES['batch_size'].meaning_in('DataLoader')
+
+
+def test_what_fastai_calls_so_is_not_told_of_pytorch():
+    import torch
+    from torch import nn
+    nothing = 'Its author says nothing beside it.'
+    for function, name in ((torch.norm, 'p'), (torch.optim.lr_scheduler.StepLR, 'gamma'), (nn.Embedding, 'max_norm'), (nn.LSTMCell, 'input_size'),
+                           (torch.utils.data.DataLoader, 'drop_last'), (torch.load, 'f'), (nn.InstanceNorm2d, 'momentum')):
+        assert name in NAMES and {row[0]: row[2] for row in decode(function).rows()}[name] == nothing
+    of_torch = {row[0]: row[2] for row in decode(nn.BatchNorm2d).rows()}
+    assert of_torch['momentum'].startswith('How fast the layer') and of_torch['device'] == NAMES['device'].meaning

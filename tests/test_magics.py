@@ -1,4 +1,6 @@
 "`%load_ext easing_fastai` in IPython, without a notebook."
+import re
+
 from conftest import cold_start, start
 
 SESSION = """
@@ -37,6 +39,17 @@ def test_a_session():
     assert '%%unpack cannot wait, and this cell has an await outside a function.' in done.stderr
     assert 'ZeroDivisionError' in said['%%unpack'] and 'half(n=8)' in said['%%unpack --plumbing']
     assert '#f8f9fa' not in said['from fastprogress.fastprogress import html_styles; print(html_styles)']
+
+
+def test_a_cell_runs_as_the_notebook_would_run_it():
+    "What was set in an earlier cell holds, and what ends in ; is silent."
+    times_ten = 'import ast\nclass Ten(ast.NodeTransformer):\n    def visit_Constant(self, node): return ast.Constant(node.value*10) if type(node.value) is int else node\n'
+    cells = ['%load_ext easing_fastai', 'from __future__ import annotations', '%%unpack\ndef f(x: NoSuchType): return x\nf(7);', '%%unpack\nf(8)',
+             'get_ipython().ast_node_interactivity = "all"', '%%unpack\nf(9)\nf(11)', times_ten + 'get_ipython().ast_transformers.append(Ten())', '%%unpack\nf(4)']
+    done = start('-c', SESSION.replace('CELLS', repr(cells)), NO_COLOR='1')
+    said = [part for part in done.stdout.split('>>> ') if part.startswith('%%unpack')]
+    values = [[int(n) for n in re.findall(r'(?m)^(?:Out\[\d+\]: )?(\d+)$', part)] for part in said]
+    assert values == [[], [8], [9, 11], [40]] and 'NameError' not in done.stdout, done.stdout
 
 
 COMPLETIONS = """

@@ -177,6 +177,78 @@ def test_bad_input_of_fine_tune():
     assert len(plain_fine_tune(model, train, train, 1, freeze_epochs=0).losses) == 3
 
 
+class Skips(nn.Module):
+    "Leaves a layer out of every other batch: its weights have no gradient then."
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.n = nn.Linear(4, 4), nn.Linear(4, 2), 0
+        self.register_buffer('moved', torch.zeros(1), persistent=False)
+
+    def forward(self, x):
+        self.n += self.training
+        self.moved += self.training
+        return self.b(x.flatten(1) if self.n % 2 else self.a(x.flatten(1)))
+
+
+class NormWithActivation(nn.BatchNorm2d):
+    "A norm layer that has another layer with weights in it, as those of timm do."
+    def __init__(self):
+        super().__init__(1)
+        self.act = nn.PReLU()
+
+    def forward(self, x): return self.act(super().forward(x))
+
+
+@pytest.mark.parametrize('make', [Skips, lambda: nn.Sequential(NormWithActivation(), linear())], ids=['skips', 'norm'])
+def test_networks_of_ones_own_train_as_with_fastai(make):
+    from easing_fastai.plain.learner import plain_fit_one_cycle
+    from easing_fastai.plain.prove import prove_equal
+    from fastai.vision.all import DataLoaders, Learner
+
+    torch.manual_seed(0)
+    items = [(torch.randn(1, 2, 2), torch.tensor(i % 2)) for i in range(10)]
+    loader = torch.utils.data.DataLoader(items, batch_size=4)
+    share = lambda scores, y: (scores.argmax(1) == y).float().mean().item() # a metric that gives a float
+    ours, theirs = make(), make()
+    theirs.load_state_dict(ours.state_dict())
+    learn = Learner(DataLoaders(loader, loader, device='cpu'), theirs, loss_func=nn.functional.cross_entropy, metrics=share)
+    with learn.no_bar(), learn.no_logging():
+        learn.fit_one_cycle(3, 1e-2)
+    training = plain_fit_one_cycle(ours, loader, loader, 3, 1e-2, metrics=(share,))
+    prove_equal(ours, theirs) + prove_equal(training.table, [list(row) for row in learn.recorder.values])
+
+
+def test_other_optimizers_keep_what_fastai_keeps():
+    "A weight without gradient in a batch moves on with FusedAdam; RecordRates does with an optimizer that has no momentum."
+    from easing_fastai.core import FusedAdam, RecordRates
+    from fastai.vision.all import Adam, DataLoaders, Learner, OptimWrapper
+
+    def trained(opt_func, **kwargs):
+        torch.manual_seed(0)
+        learn = Learner(DataLoaders(batches(9), batches(9), device='cpu'), Skips(), loss_func=nn.functional.cross_entropy, opt_func=opt_func, **kwargs)
+        with learn.no_bar(), learn.no_logging():
+            learn.fit(2, 1e-2)
+        return learn
+    fused, stock = (trained(opt_func).model.a.weight for opt_func in (FusedAdam, Adam))
+    assert torch.allclose(fused, stock, atol=1e-5)
+    record = RecordRates()
+    trained(partial(OptimWrapper, opt=torch.optim.Adagrad), cbs=record)
+    assert set(record.table().momentum) == {0}
+
+
+def test_lr_find_leaves_the_model_as_it_is():
+    from easing_fastai.plain.learner import plain_lr_find
+
+    model = Skips().eval()
+    before = [t.clone() for t in [*model.parameters(), *model.buffers()]]
+    losses = iter((1, 2, 3))
+    with pytest.raises(StopIteration): # it ends in the middle, as when somebody stops it
+        plain_lr_find(model, batches(), start_lr=1e-2, loss_func=lambda scores, y: next(losses)*scores.square().sum())
+    plain_lr_find(model, batches(), end_lr=1e-2)
+    assert not model.training and model.n == 0
+    assert all(map(torch.equal, before, [*model.parameters(), *model.buffers()]))
+
+
 def test_a_loss_that_is_not_a_number_proves_nothing():
     from easing_fastai.plain.learner import plain_fit_one_cycle
     from easing_fastai.plain.prove import NotEqual, prove_equal

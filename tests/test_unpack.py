@@ -135,7 +135,25 @@ def test_an_error_deep_inside_is_shown(few, way, capsys):
     assert f'{inner}(' in rows[failed - 1]
 
 
+class Photos(torch.utils.data.Dataset):
+    def __len__(self): return 2
+    def __getitem__(self, i): raise ValueError
+
+
+def test_an_error_below_small_steps_is_shown(way, capsys):
+    def epoch(): return takes_long(), list(torch.utils.data.DataLoader(Photos()))
+    def takes_long(): return sum(range(3_000_000))
+    with pytest.raises(ValueError): unpack(epoch)
+    assert re.search(r'Photos.__getitem__.*\n\W*✗ ValueError', capsys.readouterr().err)
+
+
+class Settings(dict):
+    __getattr__ = dict.__getitem__
+    def __call__(self): return leaf()
+
+
 def test_what_can_be_called(way):
+    assert unpack(Settings()).result == 1
     machine = Machine(3)
     for f, args, name in ((machine.run, (2,), 'Machine.run'), (Machine, (5,), 'Machine'), (machine, (2,), 'Machine'),
                           (Machine.large, (), 'Machine.large'), (partial(leaf, 2), (), 'leaf'), (lambda: leaf(), (), '<lambda>')):
@@ -164,6 +182,21 @@ def test_generators(way):
         assert list(halves(8)) == [4, 2, 1]
     assert sum(c.calls for c in u.find('halves')) == 2
     assert 'generator' in str(unpack(halves, 100))
+
+
+def takes(n): return n
+def counted(n):
+    for i in range(n): yield takes(i)
+async def waits(n):
+    for _ in range(n): await asyncio.sleep(0), takes(n)
+async def together(): await asyncio.gather(waits(1), waits(2), waits(3))
+
+
+def test_generators_that_take_turns(way):
+    with unpack() as u: list(zip(counted(n=3), counted(n=9)))
+    with unpack() as other: asyncio.run(together())
+    assert [sum(c.calls for c in line.children) for line in u.find('counted')] == [3, 3]
+    assert [(line.args['n'], sum(c.calls for c in line.children)) for line in other.find('waits')] == [([str(n)], n) for n in (1, 2, 3)]
 
 
 def test_recursion_and_many_calls_need_little_memory(way):
@@ -195,6 +228,16 @@ def test_calls_of_itself_need_little_room(way, capsys):
         shown = capsys.readouterr().err
         assert {entry.name for entry in traceback.extract_tb(caught.tb)[-20:-2]} <= {'endless', 'there', 'back'}
         assert '✗ RecursionError' in shown
+
+
+def test_calls_up_to_the_limit(way):
+    def last(): return 7
+    def down(n): return last() if n == 0 else down(n - 1)
+    ends = set()
+    for n in range(sys.getrecursionlimit() - 120, sys.getrecursionlimit()):
+        try: ends.add(unpack(down, n).result)
+        except RecursionError: ends.add('RecursionError')
+    assert ends == {7, 'RecursionError'}
 
 
 def test_an_error_of_the_display_does_not_replace_yours(way, monkeypatch, capsys):

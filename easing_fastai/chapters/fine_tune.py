@@ -21,7 +21,7 @@ class RecordRates(Callback):
         hypers = self.opt.hypers # one dictionary of settings per layer group
         rates = {f'group {i}': float(settings['lr']) for i, settings in enumerate(hypers, 1)}
         self.rows.append({'loss': self.loss.item(), **rates,
-                          'momentum': float(hypers[-1]['mom']), 'frozen': self.opt.frozen_idx})
+                          'momentum': float(hypers[-1].get('mom', 0)), 'frozen': self.opt.frozen_idx})
     def table(self) -> pd.DataFrame: # a row per batch
         "Everything noted so far."
         return pd.DataFrame(self.rows)

@@ -30,7 +30,10 @@ def check_data(
     if not files: raise ValueError(f'There are no images in {path}')
     for what, part in zip(('to train on', 'to validate with'), rows):
         if not part: raise ValueError(f'{path} has {len(files):,} images, but none {what}')
-    classes = sorted({names[i] for i in rows[0]})
+    try: classes = sorted({names[i] for i in rows[0]})
+    except TypeError:
+        kinds = ' and '.join(sorted({type(name).__name__ for name in names}))
+        raise ValueError(f'The labels of {path} ({kinds}) cannot be put in order. Is one missing?') from None
     if len(classes) == 1:
         raise ValueError(f'All training images in {path} are {classes[0]!r}: there is nothing to tell apart')
     if strange := sorted({names[i] for i in rows[1]} - set(classes)):

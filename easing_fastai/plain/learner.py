@@ -88,8 +88,8 @@ def parameter_groups(
     if groups is None: groups = [[p for p in model.parameters() if p.requires_grad]] # fastai: trainable_params
     if not any(groups): raise ValueError('the model has no parameters that train: is all of it frozen?')
     check_groups(model, groups)
-    exempt = set() if wd_bn_bias else {id(p) for m in model.modules() for name, p in m.named_parameters(recurse=False)
-                                       if name == 'bias' or isinstance(m, NORMS)} # fastai: norm_bias_params
+    exempt = set() if wd_bn_bias else {id(p) for m in model.modules() for p in # fastai: norm_bias_params
+                                       (m.parameters() if isinstance(m, NORMS) else [getattr(m, 'bias', None)])}
     halves = [dict(params=[p for p in group if (id(p) in exempt) == is_exempt], layer_group=i,
                    weight_decay=0. if is_exempt else wd)                # fastai: Learner.create_opt (do_wd)
               for i, group in enumerate(groups) for is_exempt in (False, True)]
@@ -151,11 +151,12 @@ def plain_validate(
     device, n, totals = next(model.parameters()).device, 0, [0.]*(1 + len(metrics))
     for x, y in on_device(batches, device):                                 # fastai: Learner.all_batches
         scores = model(x)                                                   # fastai: Learner._do_one_batch
-        totals = [total + f(scores, y).cpu()*len(y)                         # fastai: AvgMetric.accumulate
-                  for total, f in zip(totals, (loss_func, *metrics))]
+        values = [f(scores, y) for f in (loss_func, *metrics)]
+        totals = [total + (value.cpu() if isinstance(value, torch.Tensor) else value)*len(y)
+                  for total, value in zip(totals, values)]                  # fastai: AvgMetric.accumulate
         n += len(y)
     if n == 0: raise ValueError('there is nothing to validate with: no batches')
-    return [(total/n).item() for total in totals]                           # fastai: AvgMetric.value
+    return [float(total/n) for total in totals]                             # fastai: AvgMetric.value
 
 # %% ../../nbs/03b_plain_learner.ipynb #cell-031
 def plain_fit_one_cycle(
@@ -184,7 +185,7 @@ def plain_fit_one_cycle(
             loss = loss_func(model(x), y)                          # fastai: Learner._do_one_batch
             loss.backward()                                        # fastai: Learner._backward
             opt.step()                                             # fastai: Learner._step
-            opt.zero_grad()
+            opt.zero_grad(set_to_none=False)                       # fastai: a weight without gradient decays, too
             training.note(loss, rates, mom)                        # fastai: Recorder.after_batch
         training.table.append([training.smoothed[-1], *plain_validate(model, valid, loss_func, metrics)])
     return training
@@ -227,7 +228,7 @@ def learning_rates(
 
 # %% ../../nbs/03b_plain_learner.ipynb #cell-038
 def plain_lr_find(
-    model: nn.Module,        # is as before when this is over
+    model: nn.Module,        # stays as it is: a copy is trained
     train,                   # loader: has a length and gives pairs of images and labels
     start_lr: float = 1e-7,  # the first rate
     end_lr: float = 10,      # the last one
@@ -237,7 +238,7 @@ def plain_lr_find(
 ) -> tuple[float, list, list]: # the suggestion, the rates, the smoothed losses
     "Trains with ever larger rates until the loss explodes: `Learner.lr_find`."
     count_batches(train)
-    before, training = deepcopy(model.state_dict()), Training() # fastai: LRFinder.before_fit
+    model, training = deepcopy(model), Training()                        # fastai: LRFinder saves and loads the weights
     optimizer, device = PlainAdam(parameter_groups(model, wd=wd)), next(model.parameters()).device
     model.train()
     batches = islice(chain.from_iterable(repeat(train)), num_it) # in as many epochs as they take
@@ -247,10 +248,9 @@ def plain_lr_find(
         loss = loss_func(model(x), y)                                    # fastai: Learner._do_one_batch
         loss.backward()
         optimizer.step()
-        optimizer.zero_grad()
+        optimizer.zero_grad(set_to_none=False)
         training.note(loss, lr, 0.9)
         if training.smoothed[-1] > 4*min(training.smoothed): break       # fastai: LRFinder.after_batch
-    model.load_state_dict(before)                                        # fastai: LRFinder.after_fit
     part = slice(num_it//10, -5)                                         # fastai: Learner.lr_find
     return longest_valley(training.rates[part], training.smoothed[part]), training.rates, training.smoothed
 

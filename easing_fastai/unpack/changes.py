@@ -11,6 +11,7 @@ __all__ = ['HYPERS', 'LARGEST', 'state_of_learner', 'state_of_dls', 'weights_of'
 # %% ../../nbs/api/unpack/31_changes.ipynb #cell-002
 import weakref
 from collections import defaultdict
+from math import isfinite
 
 # %% ../../nbs/api/unpack/31_changes.ipynb #cell-003
 import torch
@@ -91,8 +92,10 @@ def moved(
         total = totals[groups.get(name, 'running statistics')]
         total[0] += squares(old)
         total[1] += squares(after[name].double() - old.double())
-    return {which: ('', f'moved by {percent_of((way/was)**.5)}' if was else 'moved away from zero')
-            for which, (was, way) in sorted(totals.items()) if way > 0}
+    def words(was, way):
+        if not isfinite(way): return 'holds NaN or infinite numbers'
+        return f'moved by {percent_of((way/was)**.5)}' if was else 'moved away from zero'
+    return {which: ('', words(was, way)) for which, (was, way) in sorted(totals.items()) if way != 0 and isfinite(was)}
 
 # %% ../../nbs/api/unpack/31_changes.ipynb #cell-007g
 def percent_of(

@@ -7,7 +7,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/unpack/trace.html.md"""
 # %% auto #0
 __all__ = ['STANDARD_LIBRARY', 'IGNORED', 'COUNTED', 'SURFACE', 'TRACED', 'IN_FULL', 'LIBRARIES', 'TOOLBOXES', 'WORKING',
            'COMPREHENSIONS', 'UNTRACED', 'GENERATOR', 'SEPARATE', 'MOST', 'DEEPEST', 'ACTIVE', 'OWNER', 'OVERLAP',
-           'ELSEWHERE', 'NEVER', 'MONITORING', 'Call', 'package_of', 'untraced', 'level_of', 'owner_of',
+           'ELSEWHERE', 'NO_ROOM', 'NEVER', 'MONITORING', 'Call', 'package_of', 'untraced', 'level_of', 'owner_of',
            'functions_behind', 'find_function', 'traits_of', 'is_default', 'arguments_of', 'describe_call', 'Function',
            'Tracer', 'Monitoring', 'Profiling', 'is_entered_again', 'claim_tracing', 'give_up_tracing', 'paused',
            'stop_in_child']
@@ -212,6 +212,7 @@ OWNER = {}           # 'thread': the one that they are at work in
 OVERLAP = ('Two unpack overlap: one began within the other and ended after it, as blocks of two asyncio tasks do. '
            'Neither tree can be trusted. Let one end before the other begins, or lie in it as a whole.')
 ELSEWHERE = 'unpack is at work in another thread, and the two would disturb each other. Wait until it has ended.'
+NO_ROOM = RecursionError, SystemError # Python 3.11 raises the second where the first comes within code in C
 NEVER = getattr(getattr(sys, 'monitoring', None), 'DISABLE', None) # tells Python not to report this function again
 
 @dataclass(eq=False)
@@ -232,6 +233,7 @@ class Tracer:
     ):
         self.root, self.plumbing, self.packages, self.notice = root, plumbing, IN_FULL.union(packages), notice
         self.functions = {}             # id of its code -> Function; a code takes long to hash
+        self.generators = {}            # id of its frame -> (its line, the line above)
         # of each call under way: Function, line, start, {Function it called: how often}
         self.stack = [(None, root, None, {})]
         self.thread, self.n_lines = get_ident(), 1
@@ -251,7 +253,8 @@ def begin(self: Tracer,
     frame: FrameType|None = None # of the call; None: it called this method
 ) -> object: # `NEVER` for a function that is ignored
     "A call begins."
-    function = self.functions.get(id(code)) or self.meet(code)
+    try: function = self.functions.get(id(code)) or self.meet(code)
+    except NO_ROOM: return # the code that is traced is about to run into the same
     if function.level == IGNORED: return NEVER
     if get_ident() != self.thread: return
     if function.level == COUNTED:
@@ -263,13 +266,14 @@ def begin(self: Tracer,
     if function.level == TRACED or top.package not in LIBRARIES:
         key = function, min(number, SEPARATE[min(top.depth, 2)])
         try: call = top.lines.get(key) or self.new_line(top, key, frame or sys._getframe(1))
-        except RecursionError: call = None # the code that is traced is about to run into the same
+        except NO_ROOM: call = None
     if call is None: # what it calls belongs to the line above it
         function.count += 1
         self.stack.append((function, top, None, made))
         return
     call.calls += 1
     call.deeper += call is top
+    if code.co_flags & GENERATOR: self.generators[id(frame or sys._getframe(1))] = call, top
     start = None if call is top else perf_counter() # the time of a line that calls itself counts once
     self.stack.append((function, call, start, {}))
 
@@ -309,18 +313,23 @@ def called_from_outside(self: Tracer, frame: FrameType) -> bool:
 
 # %% ../../nbs/api/unpack/30_trace.ipynb #cell-024c
 @patch
-def resume(self: Tracer, code: CodeType, *_) -> object: # `NEVER` for a function that has no lines
+def resume(self: Tracer,
+    code: CodeType,           # of the function
+    _offset: int = 0,         # where in it; not needed
+    frame: FrameType|None = None # of the generator; None: it called this method
+) -> object: # `NEVER` for a function that has no lines
     "A generator is entered again."
     function = self.functions.get(id(code)) or self.meet(code)
     if function.level <= COUNTED: return NEVER
     if get_ident() != self.thread: return
     _, top, _, made = self.stack[-1]
-    call = next((child for child in reversed(top.children) if child.code is code), None)
-    self.stack.append((function, call, perf_counter(), {}) if call else (function, top, None, made))
+    call, above = self.generators.get(id(frame or sys._getframe(1)), (None, None))
+    is_here = above is top and call is not top # elsewhere its time would count twice
+    self.stack.append((function, call, perf_counter(), {}) if is_here else (function, top, None, made))
 
 # %% ../../nbs/api/unpack/30_trace.ipynb #cell-024d
 @patch
-def end(self: Tracer, code: CodeType, *_) -> object: # `NEVER` for a function that has no lines
+def end(self: Tracer, code: CodeType, *_, frame=None) -> object: # `NEVER` for a function that has no lines
     "A call ends, or a generator is left."
     function = self.functions.get(id(code))
     if function is None: return # it began before the tracing
@@ -336,7 +345,7 @@ class Monitoring:
     def __init__(self, tracer: Tracer):
         events = sys.monitoring.events
         def without_answer(method): # for events that cannot be turned off for a single function
-            def report(code, *_): method(code)
+            def report(code, *_): method(code, frame=sys._getframe(1))
             return report
         self.methods = {events.PY_START: tracer.begin, events.PY_RESUME: tracer.resume, events.PY_RETURN: tracer.end,
                         events.PY_YIELD: tracer.end, events.PY_UNWIND: without_answer(tracer.end),
@@ -375,7 +384,7 @@ class Profiling:
         "What Python calls; a function that was there before is called, too."
         if self.before: self.before(frame, event, arg)
         if event == 'return': self.tracer.end(frame.f_code)
-        elif event == 'call' and is_entered_again(frame): self.tracer.resume(frame.f_code)
+        elif event == 'call' and is_entered_again(frame): self.tracer.resume(frame.f_code, frame=frame)
         elif event == 'call': self.tracer.begin(frame.f_code, frame=frame)
 
 # %% ../../nbs/api/unpack/30_trace.ipynb #cell-026e

@@ -116,7 +116,8 @@ def is_trifle(
 ) -> bool:
     "True for a line that is left out, with all below it."
     call = line.call
-    if call.seconds >= 0.01*whole or call.error or not call.traits: return False # a common method is no trifle
+    if call.seconds >= 0.01*whole or not call.traits: return False # a common method is no trifle
+    if any(below.call.error for below in line.walk()): return False # the way to an error
     if is_helper(call) or 'event' in call.traits:
         return all(child.call.traits and 'event' not in child.call.traits for child in line.children)
     return not top or 'generator' in call.traits
