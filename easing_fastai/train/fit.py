@@ -121,8 +121,8 @@ def usable_images(
     files, notes, where, not_seen = check.files, [], printable(check.path), not_seen_in(check)
     if not len(files): raise FolderError(f'{not_seen}There are no images in {where}. Give the folder of your images.')
     if check.layout.csv and check.layout.csv.problem:
-        raise FolderError(f'{printable(check.layout.csv.file)} in {where} cannot be read: {check.layout.csv.problem}. '
-                          'Save it anew as CSV in UTF-8, or take it out if it says nothing about these images.')
+        raise FolderError(f'{printable(check.layout.csv.file)} in {where} cannot be read as it is: '
+                          f'{check.layout.csv.problem}. If it says nothing about these images, take it out.')
     if check.layout.kind == 'unknown': raise FolderError(f'{not_seen}In {where} {check.layout.says}.')
     def without(bad, why):
         names = listed([*map(printable, files.file[bad])], most=3)
