@@ -437,7 +437,7 @@ def test_code_that_belongs_to_no_module(name):
 
 def test_a_traceback_without_an_instruction():
     "As libraries make that carry one from another process."
-    with pytest.raises(ZeroDivisionError) as caught: 1/0
+    with pytest.raises(ZeroDivisionError) as caught: print(1/0)
     tb = caught.value.__traceback__
     error = caught.value.with_traceback(type(tb)(None, tb.tb_frame, -1, tb.tb_lineno))
     assert '1/0' in diagnose(error).lines[0][1]

@@ -6,7 +6,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/diagnose/kind.html.md"""
 
 # %% auto #0
 __all__ = ['FASTAI', 'ISSUES', 'PYTORCH', 'KINDS', 'LOADERS', 'LEARNER', 'TFMS', 'BLOCK', 'LOADING', 'Found', 'Kind', 'kind',
-           'learner_of', 'loader_of', 'of_numbers', 'held_by_reader', 'name_held', 'loaders_of', 'is_here',
+           'learner_of', 'loader_of', 'held_by_reader', 'name_held', 'loaders_of', 'is_here', 'of_numbers',
            'loaders_line', 'learner_line', 'block_line', 'in_words', 'with_tfms_of_today', 'in_loaders', 'in_learner']
 
 # %% ../../nbs/api/diagnose/52_kind.ipynb #cell-002
@@ -91,16 +91,6 @@ def loader_of(
     found = (case.find(name, 'DataLoader') for name in ('self', 'dl'))
     return next((loader for loader in found if loader is not None), None) # one without batches is no truth to Python
 
-def of_numbers(
-    facts: dict, # the evidence
-    vocab: list  # the classes
-) -> Found|None: # None if the labels are no numbers
-    "What is said where fastai has made classes of numbers: nobody knows which of the two they are meant to be."
-    if not vocab or not all(isinstance(label, Real) and not isinstance(label, bool) for label in vocab): return None
-    look = 'If they are meant as numbers: `y_block=RegressionBlock` in `from_df`, `from_csv` or `from_lists`, or ' \
-           '`RegressionBlock` in a DataBlock. If as classes: one loss for them, and many images of each.'
-    return Found(facts | {'the classes': list(vocab)}, look=look, cause='The labels are numbers; each became a class.')
-
 def held_by_reader(
     case: Case,
     kind: str # a pattern for the name of a class
@@ -140,6 +130,16 @@ def is_here(
         if (spec := next(filter(None, specs), None)) is None: return False
         where = list(spec.submodule_search_locations or ())
     return True
+
+def of_numbers(
+    facts: dict, # the evidence
+    vocab: list  # the classes
+) -> Found|None: # None if the labels are no numbers
+    "What is said where fastai has made classes of numbers: nobody knows which of the two they are meant to be."
+    if not vocab or not all(isinstance(label, Real) and not isinstance(label, bool) for label in vocab): return None
+    look = 'If they are meant as numbers: `y_block=RegressionBlock` in `from_df`, `from_csv` or `from_lists`, or ' \
+           '`RegressionBlock` in a DataBlock. If as classes: one loss for them, and many images of each.'
+    return Found(facts | {'the classes': list(vocab)}, look=look, cause='The labels are numbers; each became a class.')
 
 # %% ../../nbs/api/diagnose/52_kind.ipynb #cell-011
 LOADERS = r'from_(?!stats|learner)\w+|dataloaders' # the calls that make a DataLoaders
