@@ -32,7 +32,6 @@ class GroupSettings(dict):
         super().__setitem__(name, value)
         self.group.update(lr=self['lr'], betas=(self['mom'], self['sqr_mom']), eps=self['eps'], weight_decay=self['wd'])
 
-# %% ../../nbs/api/speed/81_cheaper_steps.ipynb #cell-006f
 class FusedAdam(OptimWrapper):
     "fastai's `Adam`, computed in one call for each layer group; for `vision_learner(…, opt_func=FusedAdam)`."
     def __init__(self,
@@ -50,10 +49,6 @@ class FusedAdam(OptimWrapper):
     def hypers(self) -> list[dict]: # fastai's names
         "The settings of each layer group."
         return [GroupSettings(group) for group in self.opt.param_groups]
-
-    def zero_grad(self):
-        "Gradients become 0, as with fastai: a weight that gets none in a batch still decays and keeps its momentum."
-        self.opt.zero_grad(set_to_none=False)
 
     def step(self):
         "Changes all weights that have a gradient."
