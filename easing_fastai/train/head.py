@@ -17,8 +17,7 @@ import pandas as pd
 import torch
 from fastai.layers import AdaptiveConcatPool2d
 from fastai.learner import Learner
-from fastprogress.core import format_time
-from sklearn.linear_model import LogisticRegression
+from fastprogress.fastprogress import format_time
 from torch import nn
 from torch.nn import functional as F
 
@@ -57,6 +56,7 @@ def solve(
     y: np.ndarray        # numbers of classes
 ):
     "Sets the last layer to the solution of logistic regression."
+    from sklearn.linear_model import LogisticRegression # not above: whoever only loads a model needs none
     scale, last = head[-2].eval(), head[-1]
     scale.running_mean.copy_(torch.from_numpy(x.mean(axis=0)))
     scale.running_var.copy_(torch.from_numpy(x.var(axis=0)))
