@@ -204,7 +204,7 @@ def architecture(
             import timm # takes a second or two
             if timm.is_model(name): return name
             names += timm.list_models()
-        near = difflib.get_close_matches(name.lower(), [*names, *own], n=3) or ['resnet18', 'resnet34', *own]
+        near = difflib.get_close_matches(name.lower(), sorted({*names, *own}), n=3) or ['resnet18', 'resnet34', *own]
         others = ' and of timm' if has_timm else f'; with timm also its more than 1,000: {GET_LITE0}'
         raise FolderError(f'There is no network {printable(name)}. Near that: {", ".join(near)}. '
                           f'Known are {" and ".join(own)} and the networks of torchvision.models{others}.')
