@@ -185,7 +185,7 @@ def plain_fit_one_cycle(
             loss = loss_func(model(x), y)                          # fastai: Learner._do_one_batch
             loss.backward()                                        # fastai: Learner._backward
             opt.step()                                             # fastai: Learner._step
-            opt.zero_grad(set_to_none=False)                       # fastai: a weight without gradient decays, too
+            opt.zero_grad(set_to_none=False)                       # fastai: Learner._do_grad_opt (zeros, not None)
             training.note(loss, rates, mom)                        # fastai: Recorder.after_batch
         training.table.append([training.smoothed[-1], *plain_validate(model, valid, loss_func, metrics)])
     return training
