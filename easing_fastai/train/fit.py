@@ -340,7 +340,7 @@ class KeepTable(Callback):
         if self.on_epoch: self.on_epoch(row)
 
 # %% ../../nbs/api/train/71_fit.ipynb #cell-f15
-FEW = 1000 # photographs to train with; with fewer, the head alone is
+FEW = 1000 # photographs to train with; with fewer, the body stays as it is
 
 def fit(
     learn: Learner, # of `learner_for`
