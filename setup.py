@@ -22,7 +22,7 @@ extras = {extra: lines(f'{extra}_requirements') for extra in ('lab', 'photos', '
 pythons = [f'Programming Language :: Python :: 3.{minor}' for minor in range(11, 15)]
 
 # Of dev, what the command line and the notebooks import; the rest makes the repository and stays there.
-FOR_READERS = {'__init__', 'lab', 'page', 'run', 'site_home'}
+FOR_READERS = {'__init__', 'kernels', 'lab', 'page', 'run', 'site_home'}
 
 
 class BuildForReaders(build_py):

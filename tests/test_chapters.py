@@ -9,7 +9,7 @@ from test_notebooks import NOTEBOOKS, ids
 
 KINDS = REPO / 'nbs' / 'api' / 'diagnose' / 'kinds'  # pages that test_diagnose.py reads
 OTHERS = [path for path in NOTEBOOKS if path not in PAGES and path.parent != KINDS]
-LONG = {'index', '08_site_home', '06_backbone', '09_drawing', '02_run', '08_lab', '03_outputs', 'home', '91_cli',
+LONG = {'index', '08_site_home', '06_backbone', '09_drawing', '02_kernels', '02_run', '08_lab', '03_outputs', 'home', '91_cli',
         'speed', 'serve', 'experiments', 'train'}  # pages, and rooms of pages, of which most take more than 10 s
 
 

@@ -46,7 +46,7 @@ def test_what_is_in_the_wheel(wheel):
     "The library with what it reads, and the notebooks that readers read; those of the library stay in the repository."
     inside = {name for name in zipfile.ZipFile(wheel).namelist() if '.dist-info/' not in name}
     dev = {f'easing_fastai/dev/{p.name}' for p in (REPO / 'easing_fastai' / 'dev').glob('*.py')}
-    for_readers = {f'easing_fastai/dev/{name}.py' for name in ('__init__', 'lab', 'page', 'run', 'site_home')}
+    for_readers = {f'easing_fastai/dev/{name}.py' for name in ('__init__', 'kernels', 'lab', 'page', 'run', 'site_home')}
     library = {p.relative_to(REPO).as_posix() for p in (REPO / 'easing_fastai').rglob('*') if p.is_file() and '__pycache__' not in p.parts}
     notebooks = {f'easing_fastai/nbs/{p.name}' for p in (REPO / 'nbs').glob('*.ipynb')}
     assert inside == library - dev | for_readers | notebooks and for_readers < dev
