@@ -22,7 +22,7 @@ from photos import class_folders, cuttings, names
 from PIL import ExifTags, Image, ImageFile
 from typer.testing import CliRunner
 
-from easing_fastai.base.files import FolderError, whole_folder
+from easing_fastai.base.files import FolderError, claimed, whole_folder
 from easing_fastai.cli import app, print_predictions
 from easing_fastai.images.check import check_images
 from easing_fastai.train import fit, train as training
@@ -511,6 +511,44 @@ def test_what_a_killed_process_could_not_remove_goes_with_the_next(tmp_path, mon
         with whole_folder(tmp_path / 'model', replace=True) as work:
             work.mkdir()
         assert left.exists() == stays
+
+
+def test_two_trainings_into_one_place(photos, tmp_path):
+    "The second stops at once, and names the process of the first."
+    out, second = tmp_path / 'new' / 'model', []
+
+    def say(text):
+        if not second:
+            second.append(None)
+            second.append(command('train', photos, '--arch', 'digits_resnet18', '--out', out))
+
+    training.train(photos, out, **{**QUICK, 'say': say})
+    code, output = second[1]
+    assert code == 1 and f'Another process, {os.getpid()}, is making' in output and '--out. Nothing was written.' in output, output
+    assert load_model(out) and os.listdir(out.parent) == ['model']
+
+
+@pytest.mark.skipif(os.name != 'posix', reason='elsewhere nobody can tell whether a process lives')
+def test_a_killed_training_claims_nothing(tmp_path):
+    "Nor does one whose number another process has now."
+    out = tmp_path / 'model'
+    code = f'import os, pathlib, easing_fastai.base.files as f\nplace = f.claimed(pathlib.Path({str(out)!r}))\nplace.__enter__()\nos.kill(os.getpid(), 9)'
+    assert start('-c', code).returncode == -9
+    left, = tmp_path.iterdir()
+    for pid in (left.name.split('-')[-2], os.getppid()):  # the second lives, and began at another time
+        again = left.rename(left.with_name(f'.model-{platform.node()}-{pid}-x'))
+        if Path('/proc/self/stat').exists() or str(pid) in left.name:
+            with claimed(out): assert again.exists()
+        left = again
+    left.rename(left.with_name(f'.model-{platform.node()}-99999999-x'))
+    with whole_folder(out) as work: work.mkdir()
+    assert os.listdir(tmp_path) == ['model']
+
+
+def test_a_place_that_cannot_be_written_is_said_before_the_images_are_looked_at(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, 'check_images', None)
+    (tmp_path / 'file').touch()
+    with pytest.raises(FolderError, match='cannot be (made|written)'): training.train(photos, tmp_path / 'file' / 'model', **QUICK)
 
 
 def test_a_folder_named_like_a_file_of_a_model_is_kept(trained, tmp_path):

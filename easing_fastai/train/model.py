@@ -6,9 +6,9 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/train/model.html.md"""
 
 # %% auto #0
 __all__ = ['FILES', 'LARGEST', 'EXPECTED', 'ModelCard', 'ModelError', 'are_numbers', 'checked_card', 'digest_of_card',
-           'changed_files', 'refuse_to_overwrite', 'refuse_small_disk', 'packed_weights', 'labels_of', 'write_model',
-           'instead_of_card', 'read_card', 'read_weights', 'checked_image', 'as_PyTorch_begins', 'TrainedModel',
-           'load_model']
+           'changed_files', 'refuse_to_overwrite', 'refuse_unwritable', 'refuse_small_disk', 'packed_weights',
+           'labels_of', 'write_model', 'instead_of_card', 'read_card', 'read_weights', 'checked_image',
+           'as_PyTorch_begins', 'TrainedModel', 'load_model']
 
 # %% ../../nbs/api/train/72_model.ipynb #cell-002
 import json, os, platform, re, shutil
@@ -148,22 +148,28 @@ def refuse_to_overwrite(
                                   f'{advice}')
 
 # %% ../../nbs/api/train/72_model.ipynb #cell-m08
-def refuse_small_disk(
-    folder: Path,    # where it shall be
-    model: nn.Module # that is to be written there
+def refuse_unwritable(
+    folder: Path # where a model shall be
 ):
-    "Raises `FolderError` if there is no space for a model, or no right to write it."
+    "Raises `FolderError` if nothing can be made there."
     where = printable(home_relative(folder))
     parent = next(p for p in folder.absolute().parents if p.exists())
     if not os.access(parent, os.W_OK | os.X_OK):
         raise FolderError(f'{where} cannot be written: {printable(home_relative(parent))} is read-only. '
                           'Choose another place with --out.')
-    needed = sum(t.nbytes for t in model.state_dict().values()) + 5_000_000 # for the figures and the page
-    free = shutil.disk_usage(parent).free
     try: try_to_make(folder)
     except (OSError, ValueError) as e: # too long a name, a place that only looks like a folder
         raise FolderError(f'{where} cannot be made: {getattr(e, "strerror", None) or e}. '
                           'Choose another place with --out.') from e
+
+def refuse_small_disk(
+    folder: Path,    # where it shall be
+    model: nn.Module # that is to be written there
+):
+    "Raises `FolderError` if there is no space for a model."
+    where = printable(home_relative(folder))
+    needed = sum(t.nbytes for t in model.state_dict().values()) + 5_000_000 # for the figures and the page
+    free = shutil.disk_usage(next(p for p in folder.absolute().parents if p.exists())).free
     if free < needed:
         raise FolderError(f'There are {free/1e6:,.0f} MB free for {where}, and this model needs {needed/1e6:,.0f} MB. '
                           'Make room, or choose another place with --out.')
