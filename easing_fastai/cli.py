@@ -9,12 +9,13 @@ __all__ = ['app', 'console', 'ELSEWHERE', 'Seed', 'BatchSize', 'LearningRate', '
            'options', 'say', 'complain', 'fail', 'refuse_idle', 'explained', 'need', 'print_rows', 'bars', 'doctor',
            'download', 'chosen_chapters', 'show_runs', 'run_with_bars', 'run', 'lab', 'check_folder', 'train_on_folder',
            'images_of', 'print_predictions', 'left_out_of', 'predict', 'write_new', 'serve_model', 'silence_workers',
-           'print_frame', 'bench', 'bench_photos', 'bench_tables', 'limit_reached', 'prepare', 'main']
+           'print_frame', 'bench', 'bench_photos', 'bench_tables', 'limit_reached', 'pass_over_matplotlibrc', 'prepare',
+           'main']
 
 # %% ../nbs/api/91_cli.ipynb #cell-003
 import json, os, re, shutil, signal, subprocess, sys, tempfile, threading, time, warnings
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -582,6 +583,18 @@ def limit_reached(
         return 'There is not enough memory. Close other programs; in a training take a smaller --bs or --size.'
     return ''
 
+# %% ../nbs/api/91_cli.ipynb #cell-c31
+def pass_over_matplotlibrc():
+    "Imports matplotlib without the `matplotlibrc` of the working folder or of the user, if there is one."
+    set_place = os.environ.get('MPLCONFIGDIR', '')
+    config = os.environ.get('XDG_CONFIG_HOME') or os.path.expanduser('~/.config')
+    local = os.environ.get('LOCALAPPDATA', '')
+    places = '', set_place, *(Path(place, 'matplotlib') for place in (config, local)), os.path.expanduser('~/.matplotlib')
+    asked = 'MATPLOTLIBRC' in os.environ or any(os.path.lexists(Path(place, 'matplotlibrc')) for place in places)
+    if not asked or not (found := find_spec('matplotlib')): return # importing it takes a moment
+    if set_place: os.environ['MPLCONFIGDIR'] = os.path.abspath(set_place)
+    with chdir(Path(found.origin).parent/'mpl-data'): import matplotlib # noqa: F401 (there its own one is the first)
+
 # %% ../nbs/api/91_cli.ipynb #cell-022
 def prepare():
     "Before anything else: what may be wrong with the place that a command is started in."
@@ -598,6 +611,7 @@ def prepare():
     for what, ask in {'working folder': os.getcwd, 'temporary folder': tempfile.gettempdir}.items():
         try: ask()
         except OSError as e: fail(f'There is no {what}: {e.strerror}. Go to another folder, or set TMPDIR to one.')
+    pass_over_matplotlibrc()
 
 def main():
     "The command `easing-fastai`."

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import REAL_HOME, command, start, state
+from conftest import REAL_HOME, cold_start, command, start, state
 from fastai.learner import Learner
 from photos import class_folders, cuttings, names
 from PIL import ExifTags, Image, ImageFile
@@ -564,6 +564,26 @@ def test_a_matplotlibrc_changes_no_figure(photos, tmp_path):
     (tmp_path / 'matplotlibrc').write_text('text.usetex: True\nfigure.dpi: 9999\n')
     done = start('-m', 'easing_fastai', 'train', str(photos), '--epochs', '1', '--arch', 'digits_resnet18', '--out', 'model', cwd=tmp_path)
     assert done.returncode == 0 and (tmp_path / 'model' / 'results.png').stat().st_size < 1e6, done.stderr
+
+
+@pytest.mark.parametrize('where', ['working folder', 'settings', 'variable'])
+@pytest.mark.parametrize('what', ['no UTF-8', 'a pipe', 'closed'])
+def test_a_matplotlibrc_that_cannot_be_read(what, where, tmp_path):
+    place = {'working folder': tmp_path, 'settings': tmp_path / 'home' / '.config' / 'matplotlib', 'variable': tmp_path / 'elsewhere'}[where]
+    place.mkdir(parents=True, exist_ok=True)
+    rc = place / 'matplotlibrc'
+    if what == 'a pipe': os.mkfifo(rc)
+    else: rc.write_bytes(b'# f\xfcr mich\n')
+    if what == 'closed': rc.chmod(0)
+    code = """
+from easing_fastai.cli import prepare
+prepare()
+import os, matplotlib.pyplot as plt
+print(os.getcwd(), plt.rcParams['figure.dpi'], os.path.basename(os.environ.get('MPLCONFIGDIR', '')))
+"""
+    env = {'HOME': str(tmp_path / 'home'), 'XDG_CONFIG_HOME': '', 'MPLCONFIGDIR': ''} | ({'MATPLOTLIBRC': str(rc)} if where == 'variable' else {})
+    done = cold_start('-c', code, cwd=tmp_path, **env)
+    assert (done.returncode, done.stdout.split()) == (0, [str(tmp_path), '100.0']), done.stderr
 
 
 @pytest.fixture
