@@ -60,8 +60,10 @@ def say(
 def complain(
     *sentences: str # what is wrong, where, and what to do now; empty ones are left out
 ):
-    "Prints what is wrong, on the error stream."
-    text = Text.assemble(('✗ ', 'bold red'), ' '.join(filter(None, sentences)))
+    "Prints what is wrong, on the error stream; all sentences but the last get a full stop if they have none."
+    *before, last = filter(None, sentences)
+    ended = [text if text.endswith(('.', '!', '?', '…')) else f'{text}.' for text in before]
+    text = Text.assemble(('✗ ', 'bold red'), ' '.join([*ended, last]))
     Console(stderr=True).print(text, soft_wrap=True)
 
 # %% ../nbs/api/91_cli.ipynb #cell-c04
@@ -263,8 +265,9 @@ def lab(
     folder = expanded(folder).absolute()
     where = home_relative(folder)
     if not allow_root and root_is_refused():
-        fail('You are root, and as root Jupyter does not start. In a container that only you use, say',
-             'easing-fastai lab --allow-root; elsewhere start as another user. Nothing was copied.')
+        fail('You are root, and as root Jupyter does not start.',
+             'In a container that only you use, say easing-fastai lab --allow-root; elsewhere start as another user.',
+             'Nothing was copied.')
     with explained(f'The notebooks could not be copied to {where}', 'Choose another folder.'):
         if not (there := folder.is_dir() and any(folder.iterdir())): refuse_to_replace(folder)
         notebooks = lab_notebooks(outputs)
@@ -512,7 +515,7 @@ def bench(
         unfinished.write_bytes(bytes(200_000)) # as many as it may have: a full disk is noticed before the training
         try: table, title = bench_tables(epochs, repeats, large, tricks)
         except OSError as e:
-            fail(f'The training stopped: {e}. Nothing was written.',
+            fail(f'The training stopped: {e}', 'Nothing was written.',
                  'What may be wrong with this machine or its data: easing-fastai doctor')
         from easing_fastai.figures.where_the_time_goes import plot_summary
         plot_summary(table, title).savefig(unfinished, dpi=150, format='png')
