@@ -327,7 +327,7 @@ def test_the_field_that_is_wrong_is_named(field, found, trained, tmp_path):
 def test_a_card_of_other_weights(change, trained, tmp_path):
     copy = Path(shutil.copytree(trained[0], tmp_path / 'model'))
     (copy / 'model.json').write_text(json.dumps({**json.loads((copy / 'model.json').read_text()), **change}))
-    with pytest.raises(ModelError, match='weights do not fit|written with the labels'):
+    with pytest.raises(ModelError, match='they do not fit the network|written with the labels'):
         load_model(copy)
 
 

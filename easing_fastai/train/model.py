@@ -7,8 +7,8 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/train/model.html.md"""
 # %% auto #0
 __all__ = ['FILES', 'LARGEST', 'EXPECTED', 'ModelCard', 'ModelError', 'are_numbers', 'checked_card', 'digest_of_card',
            'changed_files', 'refuse_to_overwrite', 'refuse_unwritable', 'refuse_small_disk', 'packed_weights',
-           'labels_of', 'write_model', 'instead_of_card', 'read_card', 'read_weights', 'checked_image',
-           'as_PyTorch_begins', 'TrainedModel', 'load_model']
+           'labels_of', 'write_model', 'instead_of_card', 'read_card', 'spoilt_weights', 'read_weights',
+           'checked_image', 'as_PyTorch_begins', 'TrainedModel', 'load_model']
 
 # %% ../../nbs/api/train/72_model.ipynb #cell-002
 import json, os, platform, re, shutil
@@ -241,6 +241,14 @@ def read_card(
     return checked_card(values if isinstance(values, dict) else {}, where)
 
 # %% ../../nbs/api/train/72_model.ipynb #cell-m18
+def spoilt_weights(
+    folder: Path, # of a model
+    why: str      # what is wrong with the weights in it
+) -> ModelError:
+    "The error to raise."
+    where = printable(home_relative(folder/'model.safetensors'))
+    return ModelError(f'The weights in {where} cannot be used: {why}. Train again, or fetch the folder anew.')
+
 def read_weights(
     folder: Path,   # of a model
     card: ModelCard # of the same
@@ -253,12 +261,12 @@ def read_weights(
     except OSError as e: raise ModelError(f'{where} cannot be read: {e.strerror}.') from e
     try: weights, labels = safetensors.torch.load(data), labels_of(data)
     except (SafetensorError, ValueError, KeyError, RecursionError) as e:
-        raise ModelError(f'{where} is damaged, or is no safetensors file. Train again, or fetch it anew.') from e
+        raise spoilt_weights(folder, 'the file is damaged, or is no safetensors file') from e
     if sha256(data).hexdigest() != card.weights_sha256:
-        raise ModelError(f'{where} is not the one that model.json was written with. Train again, or fetch both anew.')
+        raise spoilt_weights(folder, 'they are not those that model.json was written with')
     if labels not in (None, card.labels):
-        raise ModelError(f'{where} was written with the labels {shorten(printable(repr(labels)))}, in this order, '
-                         'and model.json has others. Train again, or fetch both anew.')
+        raise spoilt_weights(folder, f'they were written with the labels {shorten(printable(repr(labels)))}, in this '
+                                     'order, and model.json has others')
     return weights
 
 # %% ../../nbs/api/train/72_model.ipynb #cell-m20
@@ -340,9 +348,7 @@ def load_model(
     except AssetError as e: raise ModelError(f'{printable(home_relative(folder))} cannot be used: {e}') from e
     except Exception as e: # a network that is none, or that cannot be built so, fails in its own way
         if isinstance(e, MemoryError): raise
-        raise ModelError(f'{printable(home_relative(folder))}: the weights do not fit the network '
-                         f'{printable(card.arch)} with {len(card.labels)} classes.') from e
-    if spoilt:
-        where = printable(home_relative(folder))
-        raise ModelError(f'{where} holds weights that are not numbers, in {spoilt[0]}. Train again.')
+        raise spoilt_weights(folder, f'they do not fit the network {printable(card.arch)} with {len(card.labels)} '
+                                     'classes') from e
+    if spoilt: raise spoilt_weights(folder, f'they are not numbers, in {printable(spoilt[0])}')
     return TrainedModel(model, card)
