@@ -116,14 +116,17 @@ def names_in_other_case(
     images: list[str]    # that are there
 ) -> str: # '' if there are none
     "Which image a table calls by a name that differs in capitals and small letters alone."
+    column, folder, ending = file_column(table, images)
+    n = table[column].dropna().map(lambda value: name_of(value, folder, ending)).isin(images).sum() if column else 0
     small, by_small = table.map(str.lower, na_action='ignore'), {}
     for name in images: by_small.setdefault(name.lower(), []).append(name)
     column, folder, ending = file_column(small, [*by_small])
-    for value, low in zip(table[column].dropna(), small[column].dropna()) if column else ():
-        called, found = name_of(value, '', ''), by_small.get(name_of(low, folder, ending), [])
-        if found and not any(called in name for name in found):
-            return OTHER_CASE.format(printable(called), printable(found[0]))
-    return ''
+    if not column: return ''
+    called = {value: by_small.get(name_of(value.lower(), folder, ending)) for value in table[column].dropna()}
+    if table[column].map(called.get, na_action='ignore').notna().sum() <= n: return '' # no more than as they stand
+    first, found = next((value, names[0]) for value, names in called.items()
+                        if names and not any(name_of(value, '', '') in name for name in names))
+    return OTHER_CASE.format(printable(first), printable(found))
 
 # %% ../../nbs/api/images/64c_table.ipynb #cell-l09
 def may_be_labels(
