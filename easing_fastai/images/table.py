@@ -124,9 +124,10 @@ def names_in_other_case(
     if not column: return ''
     called = {value: by_small.get(name_of(value.lower(), folder, ending)) for value in table[column].dropna()}
     if table[column].map(called.get, na_action='ignore').notna().sum() <= n: return '' # no more than as they stand
-    first, found = next((value, names[0]) for value, names in called.items()
-                        if names and not any(name_of(value, '', '') in name for name in names))
-    return OTHER_CASE.format(printable(first), printable(found))
+    for value, names in called.items():
+        if names and not any(name_of(value, '', '') in name for name in names):
+            return OTHER_CASE.format(printable(value), printable(names[0]))
+    return '' # only the endings differ, and they are not in the table
 
 # %% ../../nbs/api/images/64c_table.ipynb #cell-l09
 def may_be_labels(
