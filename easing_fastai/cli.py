@@ -592,7 +592,7 @@ def pass_over_matplotlibrc():
     set_place = os.environ.get('MPLCONFIGDIR', '')
     config = os.environ.get('XDG_CONFIG_HOME') or os.path.expanduser('~/.config')
     local = os.environ.get('LOCALAPPDATA', '')
-    places = '', set_place, *(Path(place, 'matplotlib') for place in (config, local)), os.path.expanduser('~/.matplotlib')
+    places = '', set_place, Path(config, 'matplotlib'), Path(local, 'matplotlib'), os.path.expanduser('~/.matplotlib')
     asked = 'MATPLOTLIBRC' in os.environ or any(os.path.lexists(Path(place, 'matplotlibrc')) for place in places)
     if not asked or not (found := find_spec('matplotlib')): return # importing it takes a moment
     if set_place: os.environ['MPLCONFIGDIR'] = os.path.abspath(set_place)

@@ -6,7 +6,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/serve/serve.html.md"""
 
 # %% auto #0
 __all__ = ['LONGEST', 'HEADERS', 'MOST_BYTES', 'STRANGE_NAME', 'examples_from', 'shown_examples', 'ServeError', 'check_port',
-           'WithHeaders', 'is_own', 'names_for', 'name_asked', 'Refusal', 'until_interrupted', 'serve']
+           'WithHeaders', 'is_this_computer', 'names_for', 'name_asked', 'Refusal', 'until_interrupted', 'serve']
 
 # %% ../../nbs/api/serve/76_serve.ipynb #cell-002
 import os, socket, tempfile, time
@@ -103,7 +103,7 @@ class WithHeaders:
 MOST_BYTES = MEGABYTES*2**20 + 1_000_000 # of a request: a file, and what is around it
 STRANGE_NAME = 'This page is for its own computer, as http://127.0.0.1 or http://localhost. To let others in: --host\n'
 
-def is_own(
+def is_this_computer(
     host: str # an address or a name, without a port
 ) -> bool:
     "True if that is this computer as it calls itself."
@@ -112,11 +112,11 @@ def is_own(
 
 def names_for(
     host: str # where the page listens
-) -> set[str]|None: # besides those of `is_own`; None: any
+) -> set[str]|None: # besides those of `is_this_computer`; None: any
     "What a page may be called by those who ask for it."
     try: addresses = {found[4][0] for found in socket.getaddrinfo(host, None)}
     except (OSError, UnicodeError): return None # nothing listens there
-    return {host.lower()} if all(map(is_own, addresses)) else None
+    return {host.lower()} if all(map(is_this_computer, addresses)) else None
 
 def name_asked(
     headers: list[tuple] # of a request, as ASGI has them
@@ -152,7 +152,7 @@ class Refusal:
             begun = True
             if not over: await send(message)
         name, length = name_asked(scope['headers']), dict(scope['headers']).get(b'content-length', b'0')
-        if self.names is not None and not is_own(name) and name not in self.names:
+        if self.names is not None and not is_this_computer(name) and name not in self.names:
             return await refuse(403, STRANGE_NAME)
         if not length.isdigit() or int(length) > MOST_BYTES: return await refuse(413, f'{MEGABYTES} MB are the most.\n')
         try: await self.app(scope, counted, unless_over)
