@@ -9,12 +9,13 @@ __all__ = ['app', 'console', 'ELSEWHERE', 'Seed', 'BatchSize', 'LearningRate', '
            'options', 'say', 'complain', 'fail', 'refuse_idle', 'explained', 'need', 'print_rows', 'bars', 'doctor',
            'download', 'chosen_chapters', 'show_runs', 'run_with_bars', 'run', 'lab', 'check_folder', 'train_on_folder',
            'images_of', 'print_predictions', 'left_out_of', 'predict', 'write_new', 'serve_model', 'silence_workers',
-           'print_frame', 'bench', 'bench_photos', 'bench_tables', 'limit_reached', 'prepare', 'main']
+           'print_frame', 'bench', 'bench_photos', 'bench_tables', 'limit_reached', 'pass_over_matplotlibrc', 'prepare',
+           'main']
 
 # %% ../nbs/api/91_cli.ipynb #cell-003
 import json, os, re, shutil, signal, subprocess, sys, tempfile, threading, time, warnings
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -59,8 +60,10 @@ def say(
 def complain(
     *sentences: str # what is wrong, where, and what to do now; empty ones are left out
 ):
-    "Prints what is wrong, on the error stream."
-    text = Text.assemble(('✗ ', 'bold red'), ' '.join(filter(None, sentences)))
+    "Prints what is wrong, on the error stream; all sentences but the last get a full stop if they have none."
+    *before, last = filter(None, sentences)
+    ended = [text if text.endswith(('.', '!', '?', '…')) else f'{text}.' for text in before]
+    text = Text.assemble(('✗ ', 'bold red'), ' '.join([*ended, last]))
     Console(stderr=True).print(text, soft_wrap=True)
 
 # %% ../nbs/api/91_cli.ipynb #cell-c04
@@ -262,8 +265,9 @@ def lab(
     folder = expanded(folder).absolute()
     where = home_relative(folder)
     if not allow_root and root_is_refused():
-        fail('You are root, and as root Jupyter does not start. In a container that only you use, say',
-             'easing-fastai lab --allow-root; elsewhere start as another user. Nothing was copied.')
+        fail('You are root, and as root Jupyter does not start.',
+             'In a container that only you use, say easing-fastai lab --allow-root; elsewhere start as another user.',
+             'Nothing was copied.')
     with explained(f'The notebooks could not be copied to {where}', 'Choose another folder.'):
         if not (there := folder.is_dir() and any(folder.iterdir())): refuse_to_replace(folder)
         notebooks = lab_notebooks(outputs)
@@ -511,7 +515,7 @@ def bench(
         unfinished.write_bytes(bytes(200_000)) # as many as it may have: a full disk is noticed before the training
         try: table, title = bench_tables(epochs, repeats, large, tricks)
         except OSError as e:
-            fail(f'The training stopped: {e}. Nothing was written.',
+            fail(f'The training stopped: {e}', 'Nothing was written.',
                  'What may be wrong with this machine or its data: easing-fastai doctor')
         from easing_fastai.figures.where_the_time_goes import plot_summary
         plot_summary(table, title).savefig(unfinished, dpi=150, format='png')
@@ -582,6 +586,18 @@ def limit_reached(
         return 'There is not enough memory. Close other programs; in a training take a smaller --bs or --size.'
     return ''
 
+# %% ../nbs/api/91_cli.ipynb #cell-c31
+def pass_over_matplotlibrc():
+    "Imports matplotlib without the `matplotlibrc` of the working folder or of the user, if there is one."
+    set_place = os.environ.get('MPLCONFIGDIR', '')
+    config = os.environ.get('XDG_CONFIG_HOME') or os.path.expanduser('~/.config')
+    local = os.environ.get('LOCALAPPDATA', '')
+    places = '', set_place, Path(config, 'matplotlib'), Path(local, 'matplotlib'), os.path.expanduser('~/.matplotlib')
+    asked = 'MATPLOTLIBRC' in os.environ or any(os.path.lexists(Path(place, 'matplotlibrc')) for place in places)
+    if not asked or not (found := find_spec('matplotlib')): return # importing it takes a moment
+    if set_place: os.environ['MPLCONFIGDIR'] = os.path.abspath(set_place)
+    with chdir(Path(found.origin).parent/'mpl-data'): import matplotlib # noqa: F401 (there its own one is the first)
+
 # %% ../nbs/api/91_cli.ipynb #cell-022
 def prepare():
     "Before anything else: what may be wrong with the place that a command is started in."
@@ -598,6 +614,7 @@ def prepare():
     for what, ask in {'working folder': os.getcwd, 'temporary folder': tempfile.gettempdir}.items():
         try: ask()
         except OSError as e: fail(f'There is no {what}: {e.strerror}. Go to another folder, or set TMPDIR to one.')
+    pass_over_matplotlibrc()
 
 def main():
     "The command `easing-fastai`."

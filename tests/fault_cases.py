@@ -497,6 +497,9 @@ main()
       for name, proxy in {  # names that are the same in each process, which a port is not
           'where nobody listens': DEAD, 'port 99999': 'http://127.0.0.1:99999', 'nonsense': 'nonsense', 'http://[::1': 'http://[::1',
           '127.0.0.1:x': '127.0.0.1:x'}.items()),
+    *(Case(f'a matplotlibrc that is {what}', lambda folder, make=make: (classes(folder / 'photos'), make(folder / 'matplotlibrc')),
+          ('train', 'photos', '--out', 'm', *TRAIN[6:]), 0, words=('✓',), quick=False, cold=True) for what, make in {
+          'no text in UTF-8': lambda file: file.write_bytes(b'# f\xfcr'), 'a pipe': os.mkfifo}.items()),
     Case('a matplotlibrc that names a backend that is not there', lambda folder: (classes(folder / 'photos'), (folder / 'matplotlibrc').write_text(
           'backend: module://nowhere')), ('train', 'photos', '--out', 'my $m', *TRAIN[6:]), 0, words=("predict 'my $m' IMAGE",), quick=False, cold=True),
     *(Case(f'an empty argument: {args[0]}', model(lambda folder: None), args, words=('An argument is empty',), absent='m')

@@ -514,6 +514,13 @@ TABLES = { # of 24 images: the columns, what is in them after the names, what is
     'more held out than not': ('name,label,is_valid', ['cat,1', 'dog,True', 'cat,1', 'dog,0', 'cat,0'], None),
     'more in words': ('name,label,split', ['cat,test', 'dog,test', 'cat,Test', 'dog,train', 'cat,train'], None),
     'parts of a cross-validation': ('name,label,split', ['cat,0', 'dog,1', 'cat,2', 'dog,2'], 'what 2 means there'),
+    'sides in words, called partition': ('name,label,Partition', ['cat,train', 'dog,train', 'cat,val', 'dog,val'], None),
+    'a partition in part of other words': ('name,label,partition', ['cat,train', 'dog,train', 'cat,holdout', 'dog,val'], 'what holdout means there'),
+    'the folds of a cross-validation': ('name,label,fold', ['cat,0', 'dog,1', 'cat,2', 'dog,2'], None),
+    'the phase of a thing': ('name,label,phase', ['cat,solid', 'dog,liquid'], None),
+    'two that tell the same': ('name,label,phase,is_valid', ['cat,train,0', 'dog,test,1', 'dog,train,0', 'cat,Test,1'], None),
+    'two that tell something else': ('name,label,split,phase', ['cat,train,train', 'dog,train,val', 'cat,val,val', 'dog,val,train'],
+                                     'the columns split and phase may both tell the validation set, and say different things of 1.png'),
     'a class is 1, others -1': ('image_id,cat,dog', ['1,-1', '-1,1'], 'the columns cat, dog have a 1'),
 }
 
@@ -530,6 +537,32 @@ def test_which_column_has_the_label(tmp_path, columns, values, words):
         (tmp_path / f'{i}.png').rename(tmp_path / 'ab'[i % 2] / f'{i}.png')
     layout = guess_layout(tmp_path)
     assert 'may each' not in layout.csv.problem, 'folders of classes need no table'
+
+
+@pytest.mark.parametrize('column', ['partition', 'fold', 'Phase', 'set', 'subset', 'split'])
+def test_a_column_that_names_the_side(tmp_path, column):
+    (noise(tmp_path, *(f'{i}.png' for i in range(24))) / 'labels.csv').write_text(
+        f'name,label,{column}\n' + ''.join(f'{i}.png,{"ab"[i % 2]},{"Train" if i < 20 else "Validation"}\n' for i in range(24)))
+    layout = guess_layout(tmp_path)
+    assert layout.kind == 'csv' and layout.table.set_index('file').is_valid.to_dict() == {f'{i}.png': i > 19 for i in range(24)}
+
+
+@pytest.mark.parametrize('column', ['name', 'photo'])
+@pytest.mark.parametrize('disk, table', [('img_{}.jpg', 'IMG_{}.JPG'), ('in/Img_{}.JPG', 'img_{}'), ('IMG_{}.jpg', 'IMG_{}.JPG')])
+def test_names_in_capitals_on_one_side_only(tmp_path, column, disk, table):
+    "Even if it is one of many; and two files may differ so alone."
+    names = [disk.format(i) for i in range(24)]
+    def write(rows): (tmp_path / 'labels.csv').write_text(f'{column},label\n' + '\n'.join(f'{name},{"ab"[i % 2]}' for i, name in enumerate(rows)))
+    noise(tmp_path, *names)
+    for start in (24, 1):  # all of them, one
+        write([*(table.format(i) for i in range(start)), *names[start:]])
+        problem = guess_layout(tmp_path).csv.problem
+        assert (f'it names {table.format(0)}, and the image is called {names[0]}' in problem) or (start == 1 and table == 'img_{}'), problem
+    write(names)
+    assert guess_layout(tmp_path).kind == 'csv'
+    if (tmp_path / names[0].swapcase()).exists(): return  # a disk that makes no difference
+    noise(tmp_path, *(name.upper() for name in names if '/' not in name))
+    assert not guess_layout(tmp_path).csv.problem
 
 
 @pytest.mark.parametrize('columns, values, words', [

@@ -1,4 +1,5 @@
 "The command line, as a process of its own."
+import ast
 import os
 import re
 import shutil
@@ -133,6 +134,25 @@ def test_what_cannot_be(tmp_path, monkeypatch, args, words):
     code, output = command(*args)
     assert code in (1, 2) and words in output
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sentence_ends_before_the_next(tmp_path, monkeypatch):
+    (tmp_path / 'a.png').touch()
+    for args in (['train', tmp_path / 'a.png', '--out', tmp_path / 'm'], ['check', tmp_path / 'a.png']):
+        code, output = command(*args)
+        assert code == 1 and re.search(rf'lies in: {tmp_path}\. Nothing was \w+\.$', output), output
+    monkeypatch.setenv('EASING_FASTAI_OFFLINE', '1')
+    code, output = command('download')
+    assert code == 1 and 'so there is no network. Nothing of' not in output and '..' not in output.replace('...', '')
+
+
+def test_each_part_of_what_commands_complain_of_is_a_sentence():
+    "One that begins small would follow a full stop."
+    calls = [node for node in ast.walk(ast.parse((REPO / 'easing_fastai' / 'cli.py').read_text(encoding='utf-8')))
+             if isinstance(node, ast.Call) and getattr(node.func, 'id', '') in ('fail', 'complain')]
+    begins = [ast.unparse(argument)[:30] for call in calls for argument in call.args[1:]
+              if isinstance(argument, ast.Constant) and not argument.value[0].isupper()]
+    assert len(calls) > 15 and not begins
 
 
 @pytest.mark.parametrize('args, words', [

@@ -41,6 +41,24 @@ def test_a_session():
     assert '#f8f9fa' not in said['from fastprogress.fastprogress import html_styles; print(html_styles)']
 
 
+NONSENSE = {
+    '%anatomy 1': 'anatomy needs a Learner', '%anatomy --plot print': 'anatomy needs a Learner', '%anatomy': 'required: learner',
+    '%anatomy )': "not ')'", '%anatomy 1/0': 'ZeroDivisionError: division by zero.', '%anatomy "a': 'A quotation mark without its other one: "a',
+    '%diagnose 1': 'diagnose needs an error', '%diagnose ValueError': 'diagnose needs an error', '%diagnose "x': 'A quotation mark without',
+    '%diagnose 1/0': 'ZeroDivisionError', '%decode 1': "'1' has no letters", '%decode "': 'A quotation mark without', '%decode -p 1': 'not 1 (int)',
+    '%decode -p 1/0': 'ZeroDivisionError', '%%unpack "\n1': 'A quotation mark without', '%%unpack 5\n1': 'unrecognized arguments: 5',
+    '%%unpack --depth 0\n1': 'an integer from 1 on, not 0', '%%unpack --depth x\n1': 'invalid int value',
+}
+
+
+def test_nonsense_is_answered_in_a_sentence():
+    done = start('-c', SESSION.replace('CELLS', repr(['%load_ext easing_fastai', *NONSENSE, 'def f(): 1/0', '%anatomy f()'])), NO_COLOR='1')
+    *said, last = done.stdout.split('>>> ')[1:]
+    said = [line for line in done.stderr.splitlines() if line.startswith('UsageError: ')]
+    assert len(said) == len(NONSENSE) and all(words in line for words, line in zip(NONSENSE.values(), said)), said
+    assert 'Traceback' not in done.stderr and done.stdout.count('Traceback') == 1 and 'Traceback' in last, 'an error in what is called is its own'
+
+
 def test_a_cell_runs_as_the_notebook_would_run_it():
     "What was set in an earlier cell holds, and what ends in ; is silent."
     times_ten = 'import ast\nclass Ten(ast.NodeTransformer):\n    def visit_Constant(self, node): return ast.Constant(node.value*10) if type(node.value) is int else node\n'

@@ -16,13 +16,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import REAL_HOME, command, start, state
+from conftest import REAL_HOME, cold_start, command, start, state
 from fastai.learner import Learner
 from photos import class_folders, cuttings, names
 from PIL import ExifTags, Image, ImageFile
 from typer.testing import CliRunner
 
-from easing_fastai.base.files import FolderError, whole_folder
+from easing_fastai.base.files import FolderError, claimed, whole_folder
 from easing_fastai.cli import app, print_predictions
 from easing_fastai.images.check import check_images
 from easing_fastai.train import fit, train as training
@@ -327,7 +327,7 @@ def test_the_field_that_is_wrong_is_named(field, found, trained, tmp_path):
 def test_a_card_of_other_weights(change, trained, tmp_path):
     copy = Path(shutil.copytree(trained[0], tmp_path / 'model'))
     (copy / 'model.json').write_text(json.dumps({**json.loads((copy / 'model.json').read_text()), **change}))
-    with pytest.raises(ModelError, match='weights do not fit|written with the labels'):
+    with pytest.raises(ModelError, match='they do not fit the network|written with the labels'):
         load_model(copy)
 
 
@@ -513,6 +513,44 @@ def test_what_a_killed_process_could_not_remove_goes_with_the_next(tmp_path, mon
         assert left.exists() == stays
 
 
+def test_two_trainings_into_one_place(photos, tmp_path):
+    "The second stops at once, and names the process of the first."
+    out, second = tmp_path / 'new' / 'model', []
+
+    def say(text):
+        if not second:
+            second.append(None)
+            second.append(command('train', photos, '--arch', 'digits_resnet18', '--out', out))
+
+    training.train(photos, out, **{**QUICK, 'say': say})
+    code, output = second[1]
+    assert code == 1 and f'Another process, {os.getpid()}, is making' in output and '--out. Nothing was written.' in output, output
+    assert load_model(out) and os.listdir(out.parent) == ['model']
+
+
+@pytest.mark.skipif(os.name != 'posix', reason='elsewhere nobody can tell whether a process lives')
+def test_a_killed_training_claims_nothing(tmp_path):
+    "Nor does one whose number another process has now."
+    out = tmp_path / 'model'
+    code = f'import os, pathlib, easing_fastai.base.files as f\nplace = f.claimed(pathlib.Path({str(out)!r}))\nplace.__enter__()\nos.kill(os.getpid(), 9)'
+    assert start('-c', code).returncode == -9
+    left, = tmp_path.iterdir()
+    for pid in (left.name.split('-')[-2], os.getppid()):  # the second lives, and began at another time
+        again = left.rename(left.with_name(f'.model-{platform.node()}-{pid}-x'))
+        if Path('/proc/self/stat').exists() or str(pid) in left.name:
+            with claimed(out): assert again.exists()
+        left = again
+    left.rename(left.with_name(f'.model-{platform.node()}-99999999-x'))
+    with whole_folder(out) as work: work.mkdir()
+    assert os.listdir(tmp_path) == ['model']
+
+
+def test_a_place_that_cannot_be_written_is_said_before_the_images_are_looked_at(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, 'check_images', None)
+    (tmp_path / 'file').touch()
+    with pytest.raises(FolderError, match='cannot be (made|written)'): training.train(photos, tmp_path / 'file' / 'model', **QUICK)
+
+
 def test_a_folder_named_like_a_file_of_a_model_is_kept(trained, tmp_path):
     out = tmp_path / 'model'
     shutil.copytree(trained[0], out)
@@ -526,6 +564,26 @@ def test_a_matplotlibrc_changes_no_figure(photos, tmp_path):
     (tmp_path / 'matplotlibrc').write_text('text.usetex: True\nfigure.dpi: 9999\n')
     done = start('-m', 'easing_fastai', 'train', str(photos), '--epochs', '1', '--arch', 'digits_resnet18', '--out', 'model', cwd=tmp_path)
     assert done.returncode == 0 and (tmp_path / 'model' / 'results.png').stat().st_size < 1e6, done.stderr
+
+
+@pytest.mark.parametrize('where', ['working folder', 'settings', 'variable'])
+@pytest.mark.parametrize('what', ['no UTF-8', 'a pipe', 'closed'])
+def test_a_matplotlibrc_that_cannot_be_read(what, where, tmp_path):
+    place = {'working folder': tmp_path, 'settings': tmp_path / 'home' / '.config' / 'matplotlib', 'variable': tmp_path / 'elsewhere'}[where]
+    place.mkdir(parents=True, exist_ok=True)
+    rc = place / 'matplotlibrc'
+    if what == 'a pipe': os.mkfifo(rc)
+    else: rc.write_bytes(b'# f\xfcr mich\n')
+    if what == 'closed': rc.chmod(0)
+    code = """
+from easing_fastai.cli import prepare
+prepare()
+import os, matplotlib.pyplot as plt
+print(os.getcwd(), plt.rcParams['figure.dpi'], os.path.basename(os.environ.get('MPLCONFIGDIR', '')))
+"""
+    env = {'HOME': str(tmp_path / 'home'), 'XDG_CONFIG_HOME': '', 'MPLCONFIGDIR': ''} | ({'MATPLOTLIBRC': str(rc)} if where == 'variable' else {})
+    done = cold_start('-c', code, cwd=tmp_path, **env)
+    assert (done.returncode, done.stdout.split()) == (0, [str(tmp_path), '100.0']), done.stderr
 
 
 @pytest.fixture

@@ -149,7 +149,7 @@ def choose_backbone(
                                  'To get the real one: easing-fastai download')
     if lite0_file(): return efficientnet_lite0, (f'Backbone: efficientnet_lite0, trained on ImageNet, not ResNet-18 '
                                                  f'({why}). To get that one: easing-fastai download')
-    return digits_resnet18, f'{NO_PHOTOGRAPHS} (ResNet-18: {why}.)'
+    return digits_resnet18, f'{NO_PHOTOGRAPHS} (ResNet-18: {why.rstrip(".")}.)'
 
 def backbone(
     images: str|Path|None = None # the folder that it is for, if those are not the digits of this series

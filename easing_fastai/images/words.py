@@ -6,8 +6,8 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/images/words.html.md"""
 
 # %% auto #0
 __all__ = ['TRAIN_NAMES', 'VALID_NAMES', 'MASKS', 'PARTS', 'NO_CLASS', 'BESIDE_PARTS', 'CAMERAS', 'WORDS', 'DATE',
-           'LABEL_COLUMNS', 'FILE_COLUMNS', 'VALID_COLUMNS', 'TEST_NAMES', 'IS_VALID', 'RANDOM_SPLIT', 'words_of',
-           'side_of', 'are_sides', 'is_part', 'are_no_classes', 'first_of', 'folder_of_side', 'is_number',
+           'LABEL_COLUMNS', 'FILE_COLUMNS', 'VALID_COLUMNS', 'IN_WORDS', 'TEST_NAMES', 'IS_VALID', 'RANDOM_SPLIT',
+           'words_of', 'side_of', 'are_sides', 'is_part', 'are_no_classes', 'first_of', 'folder_of_side', 'is_number',
            'are_of_cameras', 'fastai_line']
 
 # %% ../../nbs/api/images/64b_words.ipynb #cell-002
@@ -112,6 +112,7 @@ def are_of_cameras(
 LABEL_COLUMNS = ('label', 'labels', 'class', 'classes', 'category', 'target', 'species', 'breed')
 FILE_COLUMNS = ('file', 'filename', 'file_name', 'name', 'fname', 'path', 'image', 'image_id', 'id')
 VALID_COLUMNS = ('is_valid', 'valid', 'split', 'set', 'subset')
+IN_WORDS = ('partition', 'fold', 'phase') # these, too, if words for sides are in them
 TEST_NAMES = VALID_NAMES[-2:]
 IS_VALID = {**dict.fromkeys(('true', '1', '1.0', *VALID_NAMES), True),
             **dict.fromkeys(('false', '0', '0.0', *TRAIN_NAMES), False)}

@@ -6,8 +6,8 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/serve/app.html.md"""
 
 # %% auto #0
 __all__ = ['MEGABYTES', 'MEGAPIXELS', 'FORMATS', 'THRESHOLD', 'CSS', 'SETTINGS', 'upload_formats', 'UploadError', 'check_upload',
-           'as_batch', 'verdict', 'about', 'uploaded', 'answer', 'page_for', 'refuse_address', 'launched',
-           'onnx_session', 'OnnxModel']
+           'as_batch', 'verdict', 'about', 'uploaded', 'answer', 'settings_of_gradio', 'page_for', 'refuse_address',
+           'answer_in_short', 'launched', 'onnx_session', 'OnnxModel']
 
 # %% ../../nbs/api/serve/75_app.ipynb #cell-003
 import html
@@ -17,9 +17,9 @@ import os
 import tempfile
 import warnings
 from collections.abc import Callable
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from unittest.mock import patch
 
 # %% ../../nbs/api/serve/75_app.ipynb #cell-004
 import numpy as np
@@ -138,12 +138,23 @@ def answer(
     except UploadError as e: return f'<p class="verdict">{html.escape(str(e))}</p>', None
     return f'<p class="verdict">{html.escape(verdict(probabilities, threshold))}</p>', probabilities
 
-# %% ../../nbs/api/serve/75_app.ipynb #cell-026
+# %% ../../nbs/api/serve/75_app.ipynb #cell-set
 CSS = '.verdict {font-size: 1.3rem; margin: 0} footer {display: none !important}'
+SETTINGS = {'no_proxy': '*', 'GRADIO_RUN_HISTORY': 'False'}
 
-SETTINGS = patch.dict(os.environ, no_proxy='*', GRADIO_RUN_HISTORY='False') # Gradio reads them at its import, too
+@contextmanager
+def settings_of_gradio():
+    "Within it Gradio finds `SETTINGS` in the environment; it reads them at its import, too."
+    before = {name: os.environ.get(name) for name in SETTINGS}
+    os.environ.update(SETTINGS)
+    try: yield
+    finally:
+        for name, value in before.items():
+            if value is None: os.environ.pop(name, None)
+            else: os.environ[name] = value
 
-@SETTINGS
+# %% ../../nbs/api/serve/75_app.ipynb #cell-026
+@settings_of_gradio()
 def page_for(
     predict: Callable,       # path of an image -> label -> probability, the most probable first
     card: dict,              # of `model.json`
@@ -174,7 +185,20 @@ def refuse_address(
     import gradio as gr
     raise gr.Error('Only files can be sent here, no addresses.', print_exception=False)
 
-@SETTINGS
+def answer_in_short(
+    page # of `page_for`; changed in place
+):
+    "Makes a request that the page never sends end in a sentence, without a traceback in the owner's terminal."
+    import gradio as gr
+    process = page.process_api
+    async def process_api(*args, **kwargs):
+        try: return await process(*args, **kwargs)
+        except gr.Error: raise
+        except Exception as e: # pydantic and Gradio refuse in many ways
+            raise gr.Error('This page sends no such request.', print_exception=False) from e
+    page.process_api = process_api
+
+@settings_of_gradio()
 def launched(
     page,            # of `page_for`
     **where          # server_name, server_port
@@ -182,6 +206,7 @@ def launched(
     "Opens the page: no public link, the fonts of the reader, limited uploads; nothing is kept or fetched."
     import gradio as gr, safehttpx
     safehttpx.async_validate_url = refuse_address
+    answer_in_short(page)
     theme = gr.themes.Default(font=['system-ui', 'sans-serif'], font_mono=['ui-monospace', 'monospace'])
     return page.launch(theme=theme, css=CSS, share=False, max_file_size=f'{MEGABYTES}mb', footer_links=[], quiet=True,
                        enable_monitoring=False, inline=False, **where)

@@ -6,9 +6,9 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/train/model.html.md"""
 
 # %% auto #0
 __all__ = ['FILES', 'LARGEST', 'EXPECTED', 'ModelCard', 'ModelError', 'are_numbers', 'checked_card', 'digest_of_card',
-           'changed_files', 'refuse_to_overwrite', 'refuse_small_disk', 'packed_weights', 'labels_of', 'write_model',
-           'instead_of_card', 'read_card', 'read_weights', 'checked_image', 'as_PyTorch_begins', 'TrainedModel',
-           'load_model']
+           'changed_files', 'refuse_to_overwrite', 'refuse_unwritable', 'refuse_small_disk', 'packed_weights',
+           'labels_of', 'write_model', 'instead_of_card', 'read_card', 'spoilt_weights', 'read_weights',
+           'checked_image', 'as_PyTorch_begins', 'TrainedModel', 'load_model']
 
 # %% ../../nbs/api/train/72_model.ipynb #cell-002
 import json, os, platform, re, shutil
@@ -148,22 +148,28 @@ def refuse_to_overwrite(
                                   f'{advice}')
 
 # %% ../../nbs/api/train/72_model.ipynb #cell-m08
-def refuse_small_disk(
-    folder: Path,    # where it shall be
-    model: nn.Module # that is to be written there
+def refuse_unwritable(
+    folder: Path # where a model shall be
 ):
-    "Raises `FolderError` if there is no space for a model, or no right to write it."
+    "Raises `FolderError` if nothing can be made there."
     where = printable(home_relative(folder))
     parent = next(p for p in folder.absolute().parents if p.exists())
     if not os.access(parent, os.W_OK | os.X_OK):
         raise FolderError(f'{where} cannot be written: {printable(home_relative(parent))} is read-only. '
                           'Choose another place with --out.')
-    needed = sum(t.nbytes for t in model.state_dict().values()) + 5_000_000 # for the figures and the page
-    free = shutil.disk_usage(parent).free
     try: try_to_make(folder)
     except (OSError, ValueError) as e: # too long a name, a place that only looks like a folder
         raise FolderError(f'{where} cannot be made: {getattr(e, "strerror", None) or e}. '
                           'Choose another place with --out.') from e
+
+def refuse_small_disk(
+    folder: Path,    # where it shall be
+    model: nn.Module # that is to be written there
+):
+    "Raises `FolderError` if there is no space for a model."
+    where = printable(home_relative(folder))
+    needed = sum(t.nbytes for t in model.state_dict().values()) + 5_000_000 # for the figures and the page
+    free = shutil.disk_usage(next(p for p in folder.absolute().parents if p.exists())).free
     if free < needed:
         raise FolderError(f'There are {free/1e6:,.0f} MB free for {where}, and this model needs {needed/1e6:,.0f} MB. '
                           'Make room, or choose another place with --out.')
@@ -235,6 +241,14 @@ def read_card(
     return checked_card(values if isinstance(values, dict) else {}, where)
 
 # %% ../../nbs/api/train/72_model.ipynb #cell-m18
+def spoilt_weights(
+    folder: Path, # of a model
+    why: str      # what is wrong with the weights in it
+) -> ModelError:
+    "The error to raise."
+    where = printable(home_relative(folder/'model.safetensors'))
+    return ModelError(f'The weights in {where} cannot be used: {why}. Train again, or fetch the folder anew.')
+
 def read_weights(
     folder: Path,   # of a model
     card: ModelCard # of the same
@@ -247,12 +261,12 @@ def read_weights(
     except OSError as e: raise ModelError(f'{where} cannot be read: {e.strerror}.') from e
     try: weights, labels = safetensors.torch.load(data), labels_of(data)
     except (SafetensorError, ValueError, KeyError, RecursionError) as e:
-        raise ModelError(f'{where} is damaged, or is no safetensors file. Train again, or fetch it anew.') from e
+        raise spoilt_weights(folder, 'the file is damaged, or is no safetensors file') from e
     if sha256(data).hexdigest() != card.weights_sha256:
-        raise ModelError(f'{where} is not the one that model.json was written with. Train again, or fetch both anew.')
+        raise spoilt_weights(folder, 'they are not those that model.json was written with')
     if labels not in (None, card.labels):
-        raise ModelError(f'{where} was written with the labels {shorten(printable(repr(labels)))}, in this order, '
-                         'and model.json has others. Train again, or fetch both anew.')
+        raise spoilt_weights(folder, f'they were written with the labels {shorten(printable(repr(labels)))}, in this '
+                                     'order, and model.json has others')
     return weights
 
 # %% ../../nbs/api/train/72_model.ipynb #cell-m20
@@ -334,9 +348,7 @@ def load_model(
     except AssetError as e: raise ModelError(f'{printable(home_relative(folder))} cannot be used: {e}') from e
     except Exception as e: # a network that is none, or that cannot be built so, fails in its own way
         if isinstance(e, MemoryError): raise
-        raise ModelError(f'{printable(home_relative(folder))}: the weights do not fit the network '
-                         f'{printable(card.arch)} with {len(card.labels)} classes.') from e
-    if spoilt:
-        where = printable(home_relative(folder))
-        raise ModelError(f'{where} holds weights that are not numbers, in {spoilt[0]}. Train again.')
+        raise spoilt_weights(folder, f'they do not fit the network {printable(card.arch)} with {len(card.labels)} '
+                                     'classes') from e
+    if spoilt: raise spoilt_weights(folder, f'they are not numbers, in {printable(spoilt[0])}')
     return TrainedModel(model, card)

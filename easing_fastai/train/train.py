@@ -6,12 +6,12 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/train/train.html.md"""
 
 # %% auto #0
 __all__ = ['epoch_line', 'why_no_workers', 'without_workers', 'not_read_any_more', 'images_stay', 'write_with_report',
-           'look_at_folder', 'train']
+           'look_at_folder', 'learner_of_plan', 'train']
 
 # %% ../../nbs/api/train/74_train.ipynb #cell-002
 import multiprocessing, shutil, sys
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from hashlib import sha256
 from itertools import count
@@ -24,13 +24,14 @@ import pandas as pd
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from fastai.torch_core import num_distrib, set_seed
-from ..base.files import FolderError, existing_folder, expanded, printable, typed
+from ..base.files import FolderError, claimed, existing_folder, expanded, printable, typed
 from ..base.show import listed, plural
 from ..images.check import PROBLEMS, ImageCheck, check_images
 from ..images.one_file import look_at
-from .fit import (Settings, architecture, dataloaders_for, fit, learner_for,
+from .fit import (Settings, TrainingPlan, architecture, dataloaders_for, fit, learner_for,
                                      network_name, plan_for, usable_images)
-from .model import ModelCard, refuse_small_disk, refuse_to_overwrite, packed_weights, write_model
+from .model import (ModelCard, packed_weights, refuse_small_disk, refuse_to_overwrite,
+                                       refuse_unwritable, write_model)
 from .processes import alone, first_once, join
 from .report import (as_png, frozen_rival, plot_confusion, plot_results, ranked_predictions,
                                         report_page, rivals)
@@ -151,6 +152,25 @@ def look_at_folder(
         say(f'The check found: {wrong}. See easing-fastai check {typed(path)}')
     return check, files, notes
 
+# %% ../../nbs/api/train/74_train.ipynb #cell-t07
+def learner_of_plan(
+    path: Path,          # the folder of images
+    files: pd.DataFrame, # of `usable_images`
+    plan: TrainingPlan,
+    seed: int,           # of everything random
+    settings: Settings,  # what was chosen
+    say: Callable        # called with sentences
+) -> Learner:
+    "What is going to be trained; says which network, on which images."
+    set_seed(seed)
+    bs = {'bs': settings.bs} if settings.bs else {}
+    dls = dataloaders_for(path, files, plan.size, plan.flip, plan.photographs, plan.stats, **bs)
+    if says := without_workers(dls, plan.size): say(says)
+    learn = first_once(lambda: learner_for(dls, plan.network)) # one of several downloads
+    classes = f'{plural(len(dls.vocab), "class", "classes")}: {listed(list(map(printable, dls.vocab)), most=20)}'
+    say(f'{network_name(plan.network)} on images of {plan.size}×{plan.size} pixels, {classes}')
+    return learn
+
 # %% ../../nbs/api/train/74_train.ipynb #cell-t06
 def train(
     path: str|Path,        # a folder of images
@@ -167,27 +187,23 @@ def train(
     if rank: say, on_progress = lambda text: None, None # one of several processes reports
     path, out, settings = existing_folder(path), expanded(out), settings or Settings()
     refuse_to_overwrite(out) # before anything takes time
+    refuse_unwritable(out)
     if arch: architecture(arch) # a wrong name, too
-    check, files, notes = look_at_folder(path, seed, settings, say, on_progress and partial(on_progress, 'check'))
-    plan = plan_for(path, files, arch, settings)
-    for note in plan.notes: say(note)
-    set_seed(seed)
-    bs = {'bs': settings.bs} if settings.bs else {}
-    dls = dataloaders_for(path, files, plan.size, plan.flip, plan.photographs, plan.stats, **bs)
-    if says := without_workers(dls, plan.size): say(says)
-    learn = first_once(lambda: learner_for(dls, plan.network)) # one of several downloads
-    refuse_small_disk(out, learn.model)
-    classes = f'{plural(len(dls.vocab), "class", "classes")}: {listed(list(map(printable, dls.vocab)), most=20)}'
-    say(f'{network_name(plan.network)} on images of {plan.size}×{plan.size} pixels, {classes}')
-    if plan.head_alone and rank: return None # the first does it: there is nothing to share
-    n_batches = -(-len(dls.train_ds)//dls.train.bs) if plan.head_alone else -(-len(dls.train)//n_processes)
-    steps = (1 + epochs)*n_batches
-    done = count(1)
-    on_batch = on_progress and (lambda: on_progress('train', next(done), steps))
-    with images_stay(path, files.file):
-        table = fit(learn, epochs, on_batch, lambda row: say(epoch_line(row)), settings.lr, plan.head_alone)
-    if not np.isfinite(table[['train_loss', 'valid_loss']].iloc[-1].astype(float)).all():
-        raise FolderError('The loss is not a number any more, so nothing was written. Try another --seed.')
-    if rank: return None # and the first writes
-    with alone(): return write_with_report(out, learn, table, check, files, notes + plan.notes, epochs=epochs,
-                                           seed=seed, **plan.for_card())
+    with nullcontext() if rank else claimed(out):
+        check, files, notes = look_at_folder(path, seed, settings, say, on_progress and partial(on_progress, 'check'))
+        plan = plan_for(path, files, arch, settings)
+        for note in plan.notes: say(note)
+        learn = learner_of_plan(path, files, plan, seed, settings, say)
+        refuse_small_disk(out, learn.model)
+        if plan.head_alone and rank: return None # the first does it: there is nothing to share
+        train_dl = learn.dls.train
+        n_batches = -(-len(train_dl.dataset)//train_dl.bs) if plan.head_alone else -(-len(train_dl)//n_processes)
+        steps, done = (1 + epochs)*n_batches, count(1)
+        on_batch = on_progress and (lambda: on_progress('train', next(done), steps))
+        with images_stay(path, files.file):
+            table = fit(learn, epochs, on_batch, lambda row: say(epoch_line(row)), settings.lr, plan.head_alone)
+        if not np.isfinite(table[['train_loss', 'valid_loss']].iloc[-1].astype(float)).all():
+            raise FolderError('The loss is not a number any more, so nothing was written. Try another --seed.')
+        if rank: return None # and the first writes
+        with alone(): return write_with_report(out, learn, table, check, files, notes + plan.notes, epochs=epochs,
+                                               seed=seed, **plan.for_card())
