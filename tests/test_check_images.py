@@ -745,3 +745,46 @@ def test_broken_layers_beside_a_whole_image(tmp_path, layers):
     (tmp_path / 'x.psd').write_bytes(photoshop(layers))
     seen = one_file.look_at(tmp_path / 'x.psd')
     assert seen.digest and seen.problems == []
+
+
+def of(n: range, *labels: str, head: str = 'name,label') -> str:
+    "A table of numbered images."
+    return f'{head}\n' + ''.join(f'{i:02}.png,{labels[i % len(labels)]}\n' for i in n)
+
+
+FIRST, LAST, ALL = range(12), range(12, 40), range(40)
+TWO = {
+    'submission': ({'train.csv': of(FIRST, 'a', 'b'), 'sampleSubmission.csv': of(LAST, 'a', 'b')}, 'not used: sampleSubmission.csv'),
+    'results': ({'train.csv': of(FIRST, 'a', 'b'), 'My_Results.csv': of(ALL, 'a', 'b', 'c')}, 'not used: My_Results.csv'),
+    'only answers': ({'predictions.csv': of(ALL, 'a', 'b')}, None),
+    'train and val': ({'train.csv': of(FIRST, 'a', 'b'), 'val.csv': of(LAST, 'a', 'b')}, 'val.csv, which has labels too, is not used'),
+    'sides after a word': ({'labels_train.csv': of(FIRST, 'a', 'b'), 'labels_val.csv': of(LAST, 'a', 'b')}, 'labels_val.csv, which has labels too'),
+    'old and new': ({'labels.csv': of(FIRST, 'a', 'b'), 'labels_old.csv': of(ALL, 'a', 'b', 'c')}, 'labels_old.csv, which has labels too'),
+    'annotators': ({'anna.csv': of(ALL, 'a', 'b'), 'ben.csv': of(ALL, 'a', 'b', 'b')}, None),
+    'halves': ({'labels1.csv': of(FIRST, 'a', 'b'), 'labels2.csv': of(LAST, 'a', 'b')}, None),
+    'copies': ({'anna.csv': of(ALL, 'a', 'b'), 'copy.csv': of(ALL, 'a', 'b')}, ''),
+    'cameras': ({'anna.csv': of(FIRST, 'a', 'b'), 'exif.csv': of(ALL, 'Canon', 'Nikon', head='file,camera')}, ''),
+}
+
+
+@pytest.mark.parametrize('tables, words', TWO.values(), ids=TWO)
+def test_several_tables(tmp_path, tables, words):
+    "One is called so that it counts, and the others are named; or it stops, and all are named."
+    noise(tmp_path, *(f'{i:02}.png' for i in ALL))
+    for name, text in tables.items(): (tmp_path / name).write_text(text)
+    layout = guess_layout(tmp_path)
+    if words is None:
+        said = layout.csv.problem if layout.csv else layout.says
+        assert layout.kind == 'unknown' and all(name in said for name in tables) and 'labels.csv' in said
+    else:
+        assert layout.kind == 'csv' and next(iter(tables)) in layout.says and words in layout.says and set(layout.table.label) == {'a', 'b'}
+        assert ('not used' in layout.says) == bool(words)
+
+
+@pytest.mark.parametrize('name', ['metadata.csv', 'results.csv', 'labels.csv'])
+def test_a_table_against_class_folders(tmp_path, name):
+    "Which of them counts is not guessed, if the table is not called so."
+    names = [f'{"ab"[i % 2]}/{i:02}.png' for i in ALL]
+    (noise(tmp_path, *names) / name).write_text('file,label\n' + ''.join(f'{file},batch{i % 3}\n' for i, file in enumerate(names)))
+    layout = guess_layout(tmp_path)
+    assert layout.kind == {'metadata.csv': 'unknown', 'results.csv': 'folders', 'labels.csv': 'csv'}[name] and name in layout.says
