@@ -521,6 +521,10 @@ TABLES = { # of 24 images: the columns, what is in them after the names, what is
     'two that tell the same': ('name,label,phase,is_valid', ['cat,train,0', 'dog,test,1', 'dog,train,0', 'cat,Test,1'], None),
     'two that tell something else': ('name,label,split,phase', ['cat,train,train', 'dog,train,val', 'cat,val,val', 'dog,val,train'],
                                      'the columns split and phase may both tell the validation set, and say different things of 1.png'),
+    'sides of a contest': ('name,label,Usage', ['cat,Training', 'dog,Training', 'cat,PublicTest', 'dog,PrivateTest'], 'the column Usage may tell'),
+    'a side and yes or no': ('name,label,is_train', ['cat,yes', 'dog,yes', 'cat,no'], 'what yes, no means there'),
+    'a medical test': ('name,label,test', ['cat,PCR', 'dog,PCR', 'cat,antigen'], None),
+    'classes that sound like sides': ('name,label', ['train', 'test'], None),
     'a class is 1, others -1': ('image_id,cat,dog', ['1,-1', '-1,1'], 'the columns cat, dog have a 1'),
 }
 
@@ -539,12 +543,28 @@ def test_which_column_has_the_label(tmp_path, columns, values, words):
     assert 'may each' not in layout.csv.problem, 'folders of classes need no table'
 
 
-@pytest.mark.parametrize('column', ['partition', 'fold', 'Phase', 'set', 'subset', 'split'])
-def test_a_column_that_names_the_side(tmp_path, column):
+WORDS = ('Train', 'Validation')
+
+
+@pytest.mark.parametrize('column, sides', [*((name, WORDS) for name in ('partition', 'fold', 'Phase', 'set', 'subset', 'split', 'data set', 'where', ' split')), ('Usage', ('Training', 'Test')),
+                                           ('is_train', ('1', '0')), ('train', ('True', 'False')), ('is_test', ('0', '1')), ('test', ('0', '1'))])
+def test_a_column_that_names_the_side(tmp_path, column, sides):
+    "The line that is shown reads it so, too."
+    from fastai.vision.all import ImageDataLoaders, Resize, pd
     (noise(tmp_path, *(f'{i}.png' for i in range(24))) / 'labels.csv').write_text(
-        f'name,label,{column}\n' + ''.join(f'{i}.png,{"ab"[i % 2]},{"Train" if i < 20 else "Validation"}\n' for i in range(24)))
+        f'name,label,{column}\n' + ''.join(f'{i}.png,{"ab"[i % 2]},{sides[i > 19]}\n' for i in range(24)))
     layout = guess_layout(tmp_path)
     assert layout.kind == 'csv' and layout.table.set_index('file').is_valid.to_dict() == {f'{i}.png': i > 19 for i in range(24)}
+    exec(layout.code.replace('ImageDataLoaders', 'dls = ImageDataLoaders'), scope := {'path': tmp_path, 'pd': pd, 'ImageDataLoaders': ImageDataLoaders, 'Resize': Resize})
+    assert sorted(scope['dls'].valid_ds.items.name) == ['20.png', '21.png', '22.png', '23.png']
+
+
+def test_blanks_in_the_first_row(tmp_path):
+    (noise(tmp_path, *(f'{i:02}.png' for i in ALL)) / 'labels.csv').write_text(of(ALL, 'a,north', 'b,south', head=' name , label, place'))
+    layout = guess_layout(tmp_path)
+    assert 'labels in column label' in layout.says and set(layout.table.label) == {'a', 'b'}
+    (tmp_path / 'labels.csv').write_text(of(ALL, 'a,north', 'b,south', head='name,label, label'))
+    assert "'label' is the name of two columns" in guess_layout(tmp_path).csv.problem
 
 
 @pytest.mark.parametrize('column', ['name', 'photo'])

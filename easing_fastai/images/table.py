@@ -7,14 +7,15 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/images/table.html.md"""
 # %% auto #0
 __all__ = ['MOST_COLUMNS', 'OTHER_CASE', 'SEVERAL', 'TWO_SIDES', 'FLAGS', 'ONE_HOT', 'NO_LABEL', 'WHICH_SIDE', 'TWO_COLUMNS',
            'NOT_UTF8', 'NO_HEAD', 'WHICH_LABEL', 'read_csv', 'Columns', 'file_column', 'name_of', 'form_of_accents',
-           'with_accents_of', 'names_in_other_case', 'may_be_labels', 'columns_of_sides', 'guess_columns',
-           'a_column_for_each_class', 'contradiction_in', 'without_test_rows', 'csv_code', 'doubt_about_sides',
-           'CsvGuess', 'guess_csv']
+           'with_accents_of', 'names_in_other_case', 'may_be_labels', 'columns_of_sides', 'is_held_out',
+           'guess_columns', 'a_column_for_each_class', 'contradiction_in', 'without_test_rows', 'csv_code',
+           'doubt_about_sides', 'CsvGuess', 'guess_csv']
 
 # %% ../../nbs/api/images/64c_table.ipynb #cell-002
 import os, unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from posixpath import normpath
 
@@ -22,15 +23,16 @@ from posixpath import normpath
 import pandas as pd
 from ..base.files import printable
 from ..base.show import listed
-from .words import FILE_COLUMNS, IN_WORDS, IS_VALID, LABEL_COLUMNS, MASKS, RANDOM_SPLIT, TEST_NAMES
-from .words import TRAIN_NAMES, VALID_COLUMNS, VALID_NAMES, fastai_line, first_of, words_of
+from .words import AROUND_SIDES, FILE_COLUMNS, IN_WORDS, IS_VALID, LABEL_COLUMNS, MASKS, RANDOM_SPLIT
+from .words import TEST_NAMES, TRAIN_NAMES, VALID_COLUMNS, VALID_NAMES
+from .words import fastai_line, first_of, side_of, words_of
 
 # %% ../../nbs/api/images/64c_table.ipynb #cell-019
 MOST_COLUMNS = 10_000
 
 def read_csv(
     file: Path # a table as text, in UTF-8
-) -> pd.DataFrame: # all values are text; `.attrs['separator']` tells what stands between them
+) -> pd.DataFrame: # all values are text; `.attrs`: the separator, and what else to know to read it
     "The table in a CSV file; its separator is the one that occurs most in the first line."
     if not file.is_file(): raise ValueError('it is no file') # a pipe would be waited for
     with open(file, encoding='utf-8-sig') as f: first = f.readline(1_000_000)
@@ -41,7 +43,10 @@ def read_csv(
     table = table.map(str.strip, na_action='ignore').replace('', None)
     if table.map(lambda value: '\n' in value, na_action='ignore').eq(True).any(axis=None):
         raise ValueError('a value goes on over several lines, as where a quotation mark is opened and not closed')
-    table.attrs['separator'] = separator
+    names = table.columns.str.strip()
+    if not names.is_unique: raise ValueError(f'{names[names.duplicated()][0]!r} is the name of two columns')
+    blanks, table.columns = not names.equals(table.columns), names
+    table.attrs |= {'separator': separator, 'blanks': blanks} # in the names of columns
     return table
 
 # %% ../../nbs/api/images/64c_table.ipynb #cell-l07
@@ -150,10 +155,25 @@ def columns_of_sides(
     table: pd.DataFrame, # of a CSV file
     file: str            # its column that names images
 ) -> list[str]: # in order of preference
-    "The columns that by their names may tell the validation set."
-    def says_sides(name): return not {*table[name].dropna().str.lower()}.isdisjoint({*TRAIN_NAMES, *VALID_NAMES})
-    return [name for wanted in (*VALID_COLUMNS, *IN_WORDS) for name in table if name.lower() == wanted and name != file
-            and (wanted in VALID_COLUMNS or says_sides(name))]
+    "The columns that by their names, or by the words in them, may tell the validation set."
+    def may_tell(name):
+        values, small = table[name].dropna().unique(), name.lower()
+        known = {*map(str.lower, values)} & {*IS_VALID}
+        if small in VALID_COLUMNS: return True
+        if small in IN_WORDS and any(map(side_of, known)): return True
+        if side_of(name) and {*words_of(name)} <= AROUND_SIDES: return bool(known) or small.startswith('is')
+        return small not in LABEL_COLUMNS and 1 < len(values) < 9 and {*map(side_of, values)} == {'train', 'valid'}
+    named = [name for name in table if name != file and may_tell(name)]
+    order = {name: i for i, name in enumerate((*VALID_COLUMNS, *IN_WORDS))}
+    return sorted(named, key=lambda name: order.get(name.lower(), len(order)))
+
+def is_held_out(
+    column: str, # that tells the sides
+    word: str    # in it
+) -> bool|None: # None if it isn't known
+    "Whether a word says validation; in a column called is_train or so, 1 says the contrary."
+    held_out, is_turned = IS_VALID.get(word.lower()), side_of(column) == 'train' and not side_of(word)
+    return held_out if held_out is None else held_out != is_turned
 
 def guess_columns(
     table: pd.DataFrame, # of a CSV file
@@ -215,7 +235,7 @@ def without_test_rows(
 ) -> pd.DataFrame: # `.attrs['tests']`: the words of the rows that were left out
     "The table without the rows of a test set, if it has others for validation."
     if not valid: return table
-    words = {word: word.lower() in TEST_NAMES for word in table[valid].dropna().unique() if IS_VALID[word.lower()]}
+    words = {word: word.lower() in TEST_NAMES for word in table[valid].dropna().unique() if is_held_out(valid, word)}
     if len(set(words.values())) < 2: return table
     tests = [word for word in words if words[word]]
     kept = table[~table[valid].isin(tests)]
@@ -231,13 +251,15 @@ def csv_code(
     given = {'fn_col': columns.file, 'label_col': columns.label, 'folder': columns.folder, 'suff': columns.ending}
     arguments = [f'{name}={value!r}' for name, value in given.items() if value]
     separator, valid, form = table.attrs['separator'], columns.valid, table.attrs.get('form')
-    if not valid and not form:
+    if not valid and not form and not table.attrs.get('blanks'):
         return fastai_line('from_csv', 'path', repr(file), f'delimiter={separator!r}', *arguments, RANDOM_SPLIT)
     lines = [f'table = pd.read_csv(path/{file!r}, sep={separator!r}, dtype=str)']
+    if table.attrs.get('blanks'):
+        lines.append("table = table.rename(columns=str.strip).map(str.strip, na_action='ignore')")
     if form: lines.append(f'table[{columns.file!r}] = table[{columns.file!r}].str.normalize({form!r})')
     if tests := table.attrs.get('tests', []): lines.append(f'table = table[~table[{valid!r}].isin({tests})]')
     if valid: # fastai takes any text for true
-        words = [word for word in table[valid].dropna().unique() if IS_VALID[word.lower()]]
+        words = [word for word in table[valid].dropna().unique() if is_held_out(valid, word)]
         lines.append(f"table['is_valid'] = table[{valid!r}].isin({words})")
     split = "valid_col='is_valid'" if valid else RANDOM_SPLIT
     return '\n'.join([*lines, fastai_line('from_df', 'table', 'path', *arguments, split)])
@@ -256,16 +278,16 @@ def doubt_about_sides(
     "Why it isn't clear whether a column tells the validation set."
     named = columns_of_sides(table, columns.file)
     name = columns.valid or next(iter(named), None)
-    words = table[name].dropna().str.lower() if name else ()
-    if unknown := [printable(word) for word in dict.fromkeys(words) if word not in IS_VALID]:
+    words = [*table[name].dropna()] if name else []
+    if unknown := [printable(word) for word in dict.fromkeys(words) if word.lower() not in IS_VALID]:
         return WHICH_SIDE.format(printable(name), f'what {listed(unknown, 3)} means there is not known')
     for other in [c for c in named if columns.valid and c != name]:
-        both = table[[name, other]].apply(lambda column: column.str.lower().map(IS_VALID)).dropna()
+        both = table[[name, other]].apply(lambda column: column.dropna().map(partial(is_held_out, column.name))).dropna()
         if not (apart := both[both[name] != both[other]]).empty:
             where = printable(table.loc[apart.index[0], columns.file])
             return TWO_COLUMNS.format(printable(name), printable(other), where)
-    held_out = sum(map(IS_VALID.get, words))
-    if 2*held_out <= len(words) or name.lower() == VALID_COLUMNS[0] or not set(words) <= set(FLAGS): return ''
+    held_out = sum(is_held_out(name, word) for word in words)
+    if 2*held_out <= len(words) or name.lower() == VALID_COLUMNS[0] or not {*map(str.lower, words)} <= {*FLAGS}: return ''
     return WHICH_SIDE.format(printable(name), f'{held_out:,} of {len(words):,} images would be held out')
 
 # %% ../../nbs/api/images/64c_table.ipynb #cell-l06b
@@ -305,7 +327,7 @@ def guess_csv(
     if why := a_column_for_each_class(file, table, columns): return CsvGuess(file, problem=why)
     table = without_test_rows(table, columns.valid)
     def whole(value): return None if pd.isna(value) else name_of(value, columns.folder, columns.ending)
-    is_valid = [IS_VALID.get(str(value).lower()) for value in table[columns.valid]] if columns.valid else None
+    is_valid = [is_held_out(columns.valid, str(value)) for value in table[columns.valid]] if columns.valid else None
     files = [*map(whole, table[columns.file])]
     rows = pd.DataFrame({'file': files, 'label': table[columns.label], 'is_valid': is_valid},
                         dtype=object)
