@@ -23,7 +23,8 @@ from ..base.show import listed
 from .contents import Contents, look_into
 from .table import CsvGuess, guess_csv
 from .words import ANSWERS, MASKS, RANDOM_SPLIT, TRAIN_NAMES, VALID_NAMES, are_no_classes, are_of_cameras
-from .words import called_labels, fastai_line, folder_of_side, is_number, is_part, side_of, words_of
+from .words import are_measures, called_labels, fastai_line, folder_of_side, is_number, is_part, side_of
+from .words import words_of
 
 # %% ../../nbs/api/images/65_layout.ipynb #cell-011
 def table_of(
@@ -42,6 +43,7 @@ class Layout:
     table: pd.DataFrame = field(default_factory=table_of) # columns file, label, is_valid (None: a random split decides)
     depth: int = 0        # of folder layouts: how many folders stand before the name of a file
     csv: CsvGuess|None = None # the table file, if there is one that names images
+    left_out: dict[str, str] = field(default_factory=dict) # images that are in neither set, and why
 
 # %% ../../nbs/api/images/65_layout.ipynb #cell-013b
 def train_and_valid(
@@ -55,9 +57,11 @@ def train_and_valid(
     rows = [('/'.join(part), part[1], part[0] == valid)
             for part in parts if len(part) > 2 and part[0] in (train, valid)]
     if are_no_classes(label for _, label, _ in rows): return None
-    train_as = [] if train == 'train' else [f'train={train!r}']
-    return Layout('train and valid', f'a folder per class in {printable(train)} and in {printable(valid)}',
-                  fastai_line('from_folder', 'path', *train_as, f'valid={valid!r}'), table_of(rows), depth=2)
+    train_as, sides = [] if train == 'train' else [f'train={train!r}'], (printable(train), printable(valid))
+    left_out = {'/'.join(part): 'in {}, neither in {} nor in {}'.format(printable(part[0]), *sides)
+                for part in parts if len(part) > 1 and part[0] not in (train, valid)}
+    return Layout('train and valid', 'a folder per class in {} and in {}'.format(*sides), fastai_line(
+        'from_folder', 'path', *train_as, f'valid={valid!r}'), table_of(rows), depth=2, left_out=left_out)
 
 def the_same_inside(
     images: list[str] # in a folder
@@ -80,18 +84,20 @@ def class_folders(
     return Layout('folders', 'a folder per class', code, table_of(rows), depth=1)
 
 # %% ../../nbs/api/images/65_layout.ipynb #cell-016
-PATTERNS = (r'^(.+?)[\W_]*\d+[\W_]*\.\w+$', r'^([^\W_]+)[\s_-]')
+PATTERNS = (r'^(.+?)[\W_]*\d+[\W_]*\.\w+$', r'^(.+?)(?:[\W_]+\d+){2,}\.\w+$', r'^([^\W_]+)[\s_-]')
 
 def labels_in_names(
     images: list[str] # in a folder
 ) -> Layout|None: # None if it isn't so
     "The layout with the label at the beginning of each name."
+    tops = {name.split('/')[0] for name in images if '/' in name}
+    if len(tops) > 1 and any(map(side_of, tops)): return None # the folders say something else
     for pattern in PATTERNS:
         found = [re.search(pattern, name.rpartition('/')[2]) for name in images]
         labels = [match and match[1] for match in found]
         if all(map(is_number, images)): return None # 001.jpg, or a date
         if None in labels or not 2 <= len(set(labels)) <= len(labels)/2 or are_of_cameras(set(labels)): continue
-        if are_no_classes(labels): continue # train_1.jpg and test_1.jpg
+        if are_no_classes(labels) or are_measures(labels): continue # train_1.jpg and test_1.jpg, 0001_tumor.jpg
         code = fastai_line('from_name_re', 'path', 'get_image_files(path).sorted()', f"r'{pattern}'", RANDOM_SPLIT)
         return Layout('names', f'the label at the beginning of each name, found by the pattern {pattern}', code,
                       table_of((name, label, None) for name, label in zip(images, labels)))
@@ -131,12 +137,14 @@ def folder_between(
     images: list[str], # in the folder
     is_unknown: bool   # True if nothing else was found
 ) -> str|None: # None if there is none
-    "The folder that has all the folders of images in it; or the folder for training, if it alone has classes."
+    "The folder that has all the folders of images in it; or the one for training, if it alone has classes or words."
     tops = {name.split('/')[0] for name in images}
     deep = {name.split('/')[0] for name in images if name.count('/') > 1}
     if len(tops) == 1 and all(name.count('/') > 1 for name in images): return next(iter(tops))
     train = folder_of_side(TRAIN_NAMES, tops) if is_unknown else None
-    return train if train in deep else None
+    if not train or train in deep: return train
+    rest = [name for name in images if name.split('/')[0] != train] # of Kaggle's test: 1.jpg
+    return train if all(map(is_number, rest)) and labels_in_names(sorted({*images} - {*rest})) else None
 
 def seen_from_above(
     layout: Layout, # of the folder between
@@ -150,7 +158,8 @@ def seen_from_above(
     if beside:
         says += f' (from above it, {listed(sorted(map(printable, beside)), 3)} would be taken for a class)'
     return Layout(layout.kind, says, f'path = path/{inner!r}\n{layout.code}', table,
-                  layout.depth + 1 if layout.depth else 0)
+                  layout.depth + 1 if layout.depth else 0,
+                  left_out={f'{inner}/{name}': why for name, why in layout.left_out.items()})
 
 # %% ../../nbs/api/images/65_layout.ipynb #cell-l12
 def empty_training(
@@ -257,9 +266,11 @@ def guess_layout(
         instead = f', not the folders, which {why}' if known else ''
         if instead and not (called_labels(csv.file) or csv.table.is_valid.notna().any()) and layout.table.label.nunique() > 1:
             layout = Layout('unknown', EITHER.format(printable(csv.file)))
-        else: layout = Layout('csv', f'the table {printable(csv.file)}: {csv.columns}{instead}', csv.code, csv.table)
+        else: layout = Layout('csv', f'the table {printable(csv.file)}: {csv.columns}{instead}', csv.code, csv.table,
+                             left_out=csv.left_out)
     layout = (layout or holding_masks(images) or labels_in_names(images) or in_parts(images)
               or Layout('unknown', UNKNOWN))
     if answers: layout.says += MODEL_SAYS.format(listed([*map(printable, answers)]))
+    if layout.left_out: layout.says += f'; {len(layout.left_out):,} left out: {listed(sorted({*layout.left_out.values()}))}'
     layout.csv = csv
     return with_batches(layout)

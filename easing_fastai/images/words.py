@@ -8,7 +8,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/images/words.html.md"""
 __all__ = ['TRAIN_NAMES', 'VALID_NAMES', 'MASKS', 'PARTS', 'NO_CLASS', 'BESIDE_PARTS', 'CAMERAS', 'WORDS', 'DATE',
            'LABEL_COLUMNS', 'FILE_COLUMNS', 'VALID_COLUMNS', 'IN_WORDS', 'ANSWERS', 'AROUND_SIDES', 'TEST_NAMES',
            'IS_VALID', 'RANDOM_SPLIT', 'words_of', 'side_of', 'are_sides', 'is_part', 'are_no_classes', 'first_of',
-           'folder_of_side', 'is_number', 'are_of_cameras', 'called_labels', 'fastai_line']
+           'folder_of_side', 'is_number', 'are_measures', 'are_of_cameras', 'called_labels', 'fastai_line']
 
 # %% ../../nbs/api/images/64b_words.ipynb #cell-002
 import os, re
@@ -98,6 +98,12 @@ def is_number(
     "True if a name is a number or a date, and not a digit with a number: 3_001.png says 3."
     stem = os.path.splitext(name.rpartition('/')[2])[0]
     return not re.search(r'[^\W\d_]', stem) and not re.match(r'\d[_-]\d+$', stem)
+
+def are_measures(
+    labels: Iterable[str] # from the names of files, or a column that is not called label
+) -> bool:
+    "True if all are numbers of two digits or more, or dates."
+    return all(re.fullmatch(r'[\W\d_]*', label) and len(re.findall(r'\d', label)) > 1 for label in labels)
 
 def are_of_cameras(
     labels: set[str] # from the names of files
