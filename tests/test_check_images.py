@@ -808,3 +808,78 @@ def test_a_table_against_class_folders(tmp_path, name):
     (noise(tmp_path, *names) / name).write_text('file,label\n' + ''.join(f'{file},batch{i % 3}\n' for i, file in enumerate(names)))
     layout = guess_layout(tmp_path)
     assert layout.kind == {'metadata.csv': 'unknown', 'results.csv': 'folders', 'labels.csv': 'csv'}[name] and name in layout.says
+
+
+CAT_DOG = [f'{label}_{i}.png' for label in ('cat', 'dog') for i in range(12)]
+SAID = {
+    'flat sides, labels in the names': ([f'{side}/{name}' for side in ('train', 'valid') for name in CAT_DOG], {}, 'the folders train, valid'),
+    'flat sides, labels in a table': ([f'{side}/{i:02}.png' for side in ('train', 'test') for i in FIRST],
+                                      {'labels.csv': 'name,label\n' + ''.join(f'{s}/{i:02}.png,{"ab"[i % 2]}\n' for s in ('train', 'test') for i in FIRST)}, 'column is_valid'),
+    'a class called train': ([f'{label}/{view}_{i}.png' for label in ('bus', 'car', 'train') for view in ('front', 'back') for i in FIRST], {}, 'rename these folders if they are'),
+    'numbers before a word': ([f'{i:04}_{label}.png' for label in ('tumor', 'normal') for i in FIRST], {}, 'no labels were found'),
+    'names from the folder above': ([f'{i:02}.png' for i in ALL], {'labels.csv': of(ALL, 'a', 'b').replace('\n', '\nimages/')[:-7]}, 'such as images/00.png. Write the names as on the disk, from this folder on, as 00.png'),
+    'names of another kind': ([f'{i:02}.jpeg' for i in ALL], {'labels.csv': of(ALL, 'a', 'b')}, 'as 00.jpeg'),
+    'names of another computer': ([f'{i:02}.png' for i in ALL], {'labels.csv': of(ALL, 'a', 'b').replace('\n', '\nC:\\imgs\\')[:-8]}, 'from this folder on, as 00.png'),
+    'images that are gone': ([f'x{i:02}.png' for i in ALL], {'labels.csv': of(ALL, 'a', 'b')}, 'none of the images that it names is here, such as 00.png'),
+    'no rows': ([f'{i:02}.png' for i in ALL], {'labels.csv': 'name,label\n'}, 'no row with an image'),
+    'sizes': ([f'{i:02}.png' for i in ALL], {'sizes.csv': of(ALL, '480', '640', head='name,width')}, 'width has numbers such as 480, 640'),
+    'days': ([f'{i:02}.png' for i in ALL], {'days.csv': of(ALL, '2024-01-01', '2024-01-02', head='name,day')}, 'day has numbers'),
+    'UTF-16': ([f'{i:02}.png' for i in ALL], {'labels.csv': of(ALL, 'a', 'b').encode('utf-16')}, "encoding='utf-16'"),
+    'Excel': ([f'{i:02}.png' for i in ALL], {'labels.csv': b'PK\x03\x04\x14'}, 'workbook of Excel'),
+    'Git LFS': ([f'{i:02}.png' for i in ALL], {'labels.csv': 'version https://git-lfs.github.com/spec/v1\noid sha256:0\n'}, 'git lfs pull'),
+    'a web page': ([f'{i:02}.png' for i in ALL], {'labels.csv': '<!DOCTYPE html>\n<p>Sign in</p>\n'}, 'a web page'),
+    'sep=': ([f'{i:02}.png' for i in ALL], {'labels.csv': 'sep=,\n' + of(ALL, 'a', 'b')}, 'take that line out'),
+}
+
+
+@pytest.mark.parametrize('names, tables, words', SAID.values(), ids=SAID)
+def test_what_may_mean_something_else_stops(tmp_path, names, tables, words):
+    "It is said what to do; the line for UTF-16 reads the table."
+    from easing_fastai.images.table import pd
+    from easing_fastai.train.fit import usable_images
+    for i, name in enumerate(names):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.random.default_rng(i).integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(tmp_path / name)
+    for name, text in tables.items(): (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    check = check_images(tmp_path)
+    assert not check.ok and words in (check.layout.csv.problem if check.layout.csv else check.layout.says), check.layout
+    with pytest.raises(FolderError) as caught: usable_images(check)
+    assert words in str(caught.value)
+    if words == "encoding='utf-16'": assert [*pd.read_csv(tmp_path / 'labels.csv', encoding='utf-16', sep=None, engine='python')] == ['name', 'label']
+
+
+@pytest.mark.parametrize('test', ['test/{}.png', 'test1/{}.png'])
+def test_labels_in_the_names_of_train_beside_numbers(tmp_path, test):
+    "As in Kaggle's dogs and cats."
+    layout = guess_layout(noise(tmp_path, *(f'train/{name}' for name in CAT_DOG), *(test.format(i) for i in range(9))))
+    assert layout.kind == 'names' and set(layout.table.file) == {f'train/{name}' for name in CAT_DOG} and layout.table.label.value_counts().to_dict() == {'cat': 12, 'dog': 12}
+
+
+def test_two_numbers_after_a_class(tmp_path):
+    layout = guess_layout(noise(tmp_path, *(f'Black_{bird}_{i:04}_{i * 79:05}.png' for bird in ('Tern', 'footed_Albatross') for i in range(9))))
+    assert set(layout.table.label) == {'Black_Tern', 'Black_footed_Albatross'}
+
+
+@pytest.mark.parametrize('column', ['has_cactus', 'level', 'camera'])
+def test_a_column_that_is_not_called_label_is_said(tmp_path, column):
+    labels = {'has_cactus': '01', 'level': '01234', 'camera': ('Canon', 'Nikon')}[column]
+    (noise(tmp_path, *(f'{i:02}.png' for i in ALL)) / 'train.csv').write_text(of(ALL, *labels, head=f'id,{column}'))
+    layout = guess_layout(tmp_path)
+    assert f'labels in column {column} (no column is called label)' in layout.says and set(layout.table.label) == {*labels}
+
+
+@pytest.mark.parametrize('is_table', [True, False])
+def test_a_test_set_beside_one_for_validation(tmp_path, is_table):
+    "Its images are left out, and nobody says that they have no label."
+    from easing_fastai.train.fit import usable_images
+    names = [f'{side}/{label}/{side}{i}.png' for side in ('train', 'val', 'test') for label in 'ab' for i in range(6)]
+    files = [name.replace('/', '-') if is_table else name for name in names]
+    for i, name in enumerate(files):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.random.default_rng(i).integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(tmp_path / name)
+    if is_table: (tmp_path / 'labels.csv').write_text('name,label,split\n' + ''.join(f'{file},{name.split("/")[1]},{name.split("/")[0]}\n' for file, name in zip(files, names)))
+    check = check_images(tmp_path)
+    why = 'of a test set, by the word test in column split' if is_table else 'in test, neither in train nor in val'
+    assert f'12 left out: {why}' in check.layout.says and 'csv unlisted' not in kinds(check)
+    used, notes = usable_images(check)
+    assert len(used) == 24 and any(f'12 left out: {why} (test' in note for note in notes) and not any('no label' in note for note in notes)
