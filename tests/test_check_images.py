@@ -820,7 +820,7 @@ SAID = {
     'names from the folder above': ([f'{i:02}.png' for i in ALL], {'labels.csv': of(ALL, 'a', 'b').replace('\n', '\nimages/')[:-7]}, 'such as images/00.png. Write the names as on the disk, from this folder on, as 00.png'),
     'names of another kind': ([f'{i:02}.jpeg' for i in ALL], {'labels.csv': of(ALL, 'a', 'b')}, 'as 00.jpeg'),
     'names of another computer': ([f'{i:02}.png' for i in ALL], {'labels.csv': of(ALL, 'a', 'b').replace('\n', '\nC:\\imgs\\')[:-8]}, 'from this folder on, as 00.png'),
-    'images that are gone': ([f'x{i:02}.png' for i in ALL], {'labels.csv': of(ALL, 'a', 'b')}, 'none of the images that it names is here, such as 00.png'),
+    'images that are gone': ([f'x{i:02}.png' for i in ALL], {'labels.csv': of(ALL, 'a', 'b')}, 'no image that it names is here, such as 00.png'),
     'no rows': ([f'{i:02}.png' for i in ALL], {'labels.csv': 'name,label\n'}, 'no row with an image'),
     'sizes': ([f'{i:02}.png' for i in ALL], {'sizes.csv': of(ALL, '480', '640', head='name,width')}, 'width has numbers such as 480, 640'),
     'days': ([f'{i:02}.png' for i in ALL], {'days.csv': of(ALL, '2024-01-01', '2024-01-02', head='name,day')}, 'day has numbers'),

@@ -60,8 +60,10 @@ def train_and_valid(
     train_as, sides = [] if train == 'train' else [f'train={train!r}'], (printable(train), printable(valid))
     left_out = {'/'.join(part): 'in {}, neither in {} nor in {}'.format(printable(part[0]), *sides)
                 for part in parts if len(part) > 1 and part[0] not in (train, valid)}
-    return Layout('train and valid', 'a folder per class in {} and in {}'.format(*sides), fastai_line(
-        'from_folder', 'path', *train_as, f'valid={valid!r}'), table_of(rows), depth=2, left_out=left_out)
+    says = 'a folder per class in {} and in {}'.format(*sides)
+    if left_out: says += f'; {len(left_out):,} left out: {listed(sorted({*left_out.values()}))}'
+    return Layout('train and valid', says, fastai_line('from_folder', 'path', *train_as, f'valid={valid!r}'),
+                  table_of(rows), depth=2, left_out=left_out)
 
 def the_same_inside(
     images: list[str] # in a folder
@@ -217,8 +219,8 @@ def with_batches(
 # %% ../../nbs/api/images/65_layout.ipynb #cell-lt2
 TWO_TABLES = ('the tables {} and {} may each have the labels, and they do not say the same. Call the one that counts '
               'labels.csv, or make one of them, with a column is_valid for what is held out')
-EITHER = ('the folders may be the classes, or the labels in {}, which divide the images in another way. Call that table '
-          'labels.csv if it counts, else take it out')
+EITHER = ('the folders may be the classes, or the labels in {}, which divide the images in another way. Call that '
+          'table labels.csv if it counts, else take it out')
 MODEL_SAYS = '; not used: {}, called like the answers of a model (call it labels.csv if it has the labels)'
 
 def table_of_labels(
@@ -264,13 +266,12 @@ def guess_layout(
     if csv and not csv.problem and (not known or knows_more(csv, layout, images)):
         why = 'divide the images in another way' if csv.table.is_valid.isna().all() else 'do not say the sides'
         instead = f', not the folders, which {why}' if known else ''
-        if instead and not (called_labels(csv.file) or csv.table.is_valid.notna().any()) and layout.table.label.nunique() > 1:
-            layout = Layout('unknown', EITHER.format(printable(csv.file)))
+        is_asked = known and not called_labels(csv.file) and csv.table.is_valid.isna().all()
+        if is_asked and layout.table.label.nunique() > 1: layout = Layout('unknown', EITHER.format(printable(csv.file)))
         else: layout = Layout('csv', f'the table {printable(csv.file)}: {csv.columns}{instead}', csv.code, csv.table,
-                             left_out=csv.left_out)
+                              left_out=csv.left_out)
     layout = (layout or holding_masks(images) or labels_in_names(images) or in_parts(images)
               or Layout('unknown', UNKNOWN))
     if answers: layout.says += MODEL_SAYS.format(listed([*map(printable, answers)]))
-    if layout.left_out: layout.says += f'; {len(layout.left_out):,} left out: {listed(sorted({*layout.left_out.values()}))}'
     layout.csv = csv
     return with_batches(layout)

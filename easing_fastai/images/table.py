@@ -25,7 +25,7 @@ import pandas as pd
 from ..base.files import printable
 from ..base.show import listed
 from .words import AROUND_SIDES, FILE_COLUMNS, IN_WORDS, IS_VALID, LABEL_COLUMNS, MASKS, RANDOM_SPLIT
-from .words import TEST_NAMES, TRAIN_NAMES, VALID_COLUMNS, VALID_NAMES
+from .words import TEST_NAMES, VALID_COLUMNS, VALID_NAMES
 from .words import are_measures, are_sides, fastai_line, first_of, side_of, words_of
 
 # %% ../../nbs/api/images/64c_table.ipynb #cell-019
@@ -293,19 +293,21 @@ def doubt_about_sides(
     if unknown := [printable(word) for word in dict.fromkeys(words) if word.lower() not in IS_VALID]:
         return WHICH_SIDE.format(printable(name), f'what {listed(unknown, 3)} means there is not known')
     for other in [c for c in named if columns.valid and c != name]:
-        both = table[[name, other]].apply(lambda column: column.dropna().map(partial(is_held_out, column.name))).dropna()
+        def sides(column): return column.dropna().map(partial(is_held_out, column.name))
+        both = table[[name, other]].apply(sides).dropna()
         if not (apart := both[both[name] != both[other]]).empty:
             where = printable(table.loc[apart.index[0], columns.file])
             return TWO_COLUMNS.format(printable(name), printable(other), where)
     held_out = sum(is_held_out(name, word) for word in words)
-    if 2*held_out <= len(words) or name.lower() == VALID_COLUMNS[0] or not {*map(str.lower, words)} <= {*FLAGS}: return ''
+    is_clear = 2*held_out <= len(words) or name.lower() == VALID_COLUMNS[0]
+    if is_clear or not {*map(str.lower, words)} <= {*FLAGS}: return ''
     return WHICH_SIDE.format(printable(name), f'{held_out:,} of {len(words):,} images would be held out')
 
 # %% ../../nbs/api/images/64c_table.ipynb #cell-lb2
 WHICH_LABEL = ('the columns {} may each have the label, and none is called label. Call the one that has it label, '
                'or drop the others')
 NO_ROWS = 'it has names of columns, and no row with an image'
-NONE_HERE = 'none of the images that it names is here, such as {}. Write the names as on the disk, from this folder on{}'
+NONE_HERE = 'no image that it names is here, such as {}. Write the names as on the disk, from this folder on{}'
 MEASURES = ('no column is called label, and {} has numbers such as {}, which may measure something. Call it label if '
             'these are the classes')
 NO_SIDES = ('it names images in the folders {}, and no column tells what is held out. Give it a column is_valid, with '
@@ -364,8 +366,8 @@ def guess_csv(
     if why := a_column_for_each_class(file, table, columns): return CsvGuess(file, problem=why)
     def whole(value): return None if pd.isna(value) else name_of(value, columns.folder, columns.ending)
     table, every = without_test_rows(table, columns.valid), table
-    why = f'of a test set, by the word {listed(table.attrs.get("tests", []))} in column {printable(columns.valid or "")}'
-    left_out = dict.fromkeys(map(whole, every[columns.file].drop(table.index)), why)
+    tests = {*map(whole, every[columns.file].drop(table.index))} & {*images}
+    why = f'of a test set, by the word {listed(table.attrs.get("tests", []))} in column {columns.valid}'
     is_valid = [is_held_out(columns.valid, str(value)) for value in table[columns.valid]] if columns.valid else None
     files = [*map(whole, table[columns.file])]
     rows = pd.DataFrame({'file': files, 'label': table[columns.label], 'is_valid': is_valid},
@@ -373,9 +375,10 @@ def guess_csv(
     if why := contradiction_in(rows): return CsvGuess(file, problem=why)
     if why := doubt_about_sides(table, columns): return CsvGuess(file, why, rows)
     says = f'files in column {printable(columns.file)}, labels in column {printable(columns.label)}'
+    if not (is_called := columns.label.lower() in LABEL_COLUMNS): says += ' (no column is called label)'
     if 'form' in table.attrs: says += ', their accents written in another way than on the disk'
     if columns.valid: says += f', the validation set in column {printable(columns.valid)}'
-    if not (is_called := columns.label.lower() in LABEL_COLUMNS): says += ' (no column is called label)'
+    if tests: says += f'; {len(tests):,} left out: {printable(why)}'
     doubt = doubt_about(rows, columns, images)
     return CsvGuess(file, '', rows, csv_code(file, table, columns), says, is_called and not doubt, doubt,
-                    left_out)
+                    dict.fromkeys(tests, printable(why)))
