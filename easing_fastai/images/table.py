@@ -367,7 +367,6 @@ def guess_csv(
     def whole(value): return None if pd.isna(value) else name_of(value, columns.folder, columns.ending)
     table, every = without_test_rows(table, columns.valid), table
     tests = {*map(whole, every[columns.file].drop(table.index))} & {*images}
-    why = f'of a test set, by the word {listed(table.attrs.get("tests", []))} in column {columns.valid}'
     is_valid = [is_held_out(columns.valid, str(value)) for value in table[columns.valid]] if columns.valid else None
     files = [*map(whole, table[columns.file])]
     rows = pd.DataFrame({'file': files, 'label': table[columns.label], 'is_valid': is_valid},
@@ -378,7 +377,8 @@ def guess_csv(
     if not (is_called := columns.label.lower() in LABEL_COLUMNS): says += ' (no column is called label)'
     if 'form' in table.attrs: says += ', their accents written in another way than on the disk'
     if columns.valid: says += f', the validation set in column {printable(columns.valid)}'
-    if tests: says += f'; {len(tests):,} left out: {printable(why)}'
+    why = printable(f'of a test set, by the word {listed(table.attrs.get("tests", []))} in column {columns.valid}')
+    if tests: says += f'; {len(tests):,} left out: {why}'
     doubt = doubt_about(rows, columns, images)
     return CsvGuess(file, '', rows, csv_code(file, table, columns), says, is_called and not doubt, doubt,
-                    dict.fromkeys(tests, printable(why)))
+                    dict.fromkeys(tests, why))
