@@ -521,6 +521,10 @@ TABLES = { # of 24 images: the columns, what is in them after the names, what is
     'two that tell the same': ('name,label,phase,is_valid', ['cat,train,0', 'dog,test,1', 'dog,train,0', 'cat,Test,1'], None),
     'two that tell something else': ('name,label,split,phase', ['cat,train,train', 'dog,train,val', 'cat,val,val', 'dog,val,train'],
                                      'the columns split and phase may both tell the validation set, and say different things of 1.png'),
+    'sides of a contest': ('name,label,Usage', ['cat,Training', 'dog,Training', 'cat,PublicTest', 'dog,PrivateTest'], 'the column Usage may tell'),
+    'a side and yes or no': ('name,label,is_train', ['cat,yes', 'dog,yes', 'cat,no'], 'what yes, no means there'),
+    'a medical test': ('name,label,test', ['cat,PCR', 'dog,PCR', 'cat,antigen'], None),
+    'classes that sound like sides': ('name,label', ['train', 'test'], None),
     'a class is 1, others -1': ('image_id,cat,dog', ['1,-1', '-1,1'], 'the columns cat, dog have a 1'),
 }
 
@@ -539,12 +543,28 @@ def test_which_column_has_the_label(tmp_path, columns, values, words):
     assert 'may each' not in layout.csv.problem, 'folders of classes need no table'
 
 
-@pytest.mark.parametrize('column', ['partition', 'fold', 'Phase', 'set', 'subset', 'split'])
-def test_a_column_that_names_the_side(tmp_path, column):
+WORDS = ('Train', 'Validation')
+
+
+@pytest.mark.parametrize('column, sides', [*((name, WORDS) for name in ('partition', 'fold', 'Phase', 'set', 'subset', 'split', 'data set', 'where', ' split')), ('Usage', ('Training', 'Test')),
+                                           ('is_train', ('1', '0')), ('train', ('True', 'False')), ('is_test', ('0', '1')), ('test', ('0', '1'))])
+def test_a_column_that_names_the_side(tmp_path, column, sides):
+    "The line that is shown reads it so, too."
+    from fastai.vision.all import ImageDataLoaders, Resize, pd
     (noise(tmp_path, *(f'{i}.png' for i in range(24))) / 'labels.csv').write_text(
-        f'name,label,{column}\n' + ''.join(f'{i}.png,{"ab"[i % 2]},{"Train" if i < 20 else "Validation"}\n' for i in range(24)))
+        f'name,label,{column}\n' + ''.join(f'{i}.png,{"ab"[i % 2]},{sides[i > 19]}\n' for i in range(24)))
     layout = guess_layout(tmp_path)
     assert layout.kind == 'csv' and layout.table.set_index('file').is_valid.to_dict() == {f'{i}.png': i > 19 for i in range(24)}
+    exec(layout.code.replace('ImageDataLoaders', 'dls = ImageDataLoaders'), scope := {'path': tmp_path, 'pd': pd, 'ImageDataLoaders': ImageDataLoaders, 'Resize': Resize})
+    assert sorted(scope['dls'].valid_ds.items.name) == ['20.png', '21.png', '22.png', '23.png']
+
+
+def test_blanks_in_the_first_row(tmp_path):
+    (noise(tmp_path, *(f'{i:02}.png' for i in ALL)) / 'labels.csv').write_text(of(ALL, 'a,north', 'b,south', head=' name , label, place'))
+    layout = guess_layout(tmp_path)
+    assert 'labels in column label' in layout.says and set(layout.table.label) == {'a', 'b'}
+    (tmp_path / 'labels.csv').write_text(of(ALL, 'a,north', 'b,south', head='name,label, label'))
+    assert "'label' is the name of two columns" in guess_layout(tmp_path).csv.problem
 
 
 @pytest.mark.parametrize('column', ['name', 'photo'])
@@ -745,3 +765,121 @@ def test_broken_layers_beside_a_whole_image(tmp_path, layers):
     (tmp_path / 'x.psd').write_bytes(photoshop(layers))
     seen = one_file.look_at(tmp_path / 'x.psd')
     assert seen.digest and seen.problems == []
+
+
+def of(n: range, *labels: str, head: str = 'name,label') -> str:
+    "A table of numbered images."
+    return f'{head}\n' + ''.join(f'{i:02}.png,{labels[i % len(labels)]}\n' for i in n)
+
+
+FIRST, LAST, ALL = range(12), range(12, 40), range(40)
+TWO = {
+    'submission': ({'train.csv': of(FIRST, 'a', 'b'), 'sampleSubmission.csv': of(LAST, 'a', 'b')}, 'not used: sampleSubmission.csv'),
+    'results': ({'train.csv': of(FIRST, 'a', 'b'), 'My_Results.csv': of(ALL, 'a', 'b', 'c')}, 'not used: My_Results.csv'),
+    'only answers': ({'predictions.csv': of(ALL, 'a', 'b')}, None),
+    'train and val': ({'train.csv': of(FIRST, 'a', 'b'), 'val.csv': of(LAST, 'a', 'b')}, 'val.csv, which has labels too, is not used'),
+    'sides after a word': ({'labels_train.csv': of(FIRST, 'a', 'b'), 'labels_val.csv': of(LAST, 'a', 'b')}, 'labels_val.csv, which has labels too'),
+    'old and new': ({'labels.csv': of(FIRST, 'a', 'b'), 'labels_old.csv': of(ALL, 'a', 'b', 'c')}, 'labels_old.csv, which has labels too'),
+    'annotators': ({'anna.csv': of(ALL, 'a', 'b'), 'ben.csv': of(ALL, 'a', 'b', 'b')}, None),
+    'halves': ({'labels1.csv': of(FIRST, 'a', 'b'), 'labels2.csv': of(LAST, 'a', 'b')}, None),
+    'copies': ({'anna.csv': of(ALL, 'a', 'b'), 'copy.csv': of(ALL, 'a', 'b')}, ''),
+    'cameras': ({'anna.csv': of(FIRST, 'a', 'b'), 'exif.csv': of(ALL, 'Canon', 'Nikon', head='file,camera')}, ''),
+}
+
+
+@pytest.mark.parametrize('tables, words', TWO.values(), ids=TWO)
+def test_several_tables(tmp_path, tables, words):
+    "One is called so that it counts, and the others are named; or it stops, and all are named."
+    noise(tmp_path, *(f'{i:02}.png' for i in ALL))
+    for name, text in tables.items(): (tmp_path / name).write_text(text)
+    layout = guess_layout(tmp_path)
+    if words is None:
+        said = layout.csv.problem if layout.csv else layout.says
+        assert layout.kind == 'unknown' and all(name in said for name in tables) and 'labels.csv' in said
+    else:
+        assert layout.kind == 'csv' and next(iter(tables)) in layout.says and words in layout.says and set(layout.table.label) == {'a', 'b'}
+        assert ('not used' in layout.says) == bool(words)
+
+
+@pytest.mark.parametrize('name', ['metadata.csv', 'results.csv', 'labels.csv'])
+def test_a_table_against_class_folders(tmp_path, name):
+    "Which of them counts is not guessed, if the table is not called so."
+    names = [f'{"ab"[i % 2]}/{i:02}.png' for i in ALL]
+    (noise(tmp_path, *names) / name).write_text('file,label\n' + ''.join(f'{file},batch{i % 3}\n' for i, file in enumerate(names)))
+    layout = guess_layout(tmp_path)
+    assert layout.kind == {'metadata.csv': 'unknown', 'results.csv': 'folders', 'labels.csv': 'csv'}[name] and name in layout.says
+
+
+CAT_DOG = [f'{label}_{i}.png' for label in ('cat', 'dog') for i in range(12)]
+SAID = {
+    'flat sides, labels in the names': ([f'{side}/{name}' for side in ('train', 'valid') for name in CAT_DOG], {}, 'the folders train, valid'),
+    'flat sides, labels in a table': ([f'{side}/{i:02}.png' for side in ('train', 'test') for i in FIRST],
+                                      {'labels.csv': 'name,label\n' + ''.join(f'{s}/{i:02}.png,{"ab"[i % 2]}\n' for s in ('train', 'test') for i in FIRST)}, 'column is_valid'),
+    'a class called train': ([f'{label}/{view}_{i}.png' for label in ('bus', 'car', 'train') for view in ('front', 'back') for i in FIRST], {}, 'rename these folders if they are'),
+    'numbers before a word': ([f'{i:04}_{label}.png' for label in ('tumor', 'normal') for i in FIRST], {}, 'no labels were found'),
+    'names from the folder above': ([f'{i:02}.png' for i in ALL], {'labels.csv': of(ALL, 'a', 'b').replace('\n', '\nimages/')[:-7]}, 'such as images/00.png. Write the names as on the disk, from this folder on, as 00.png'),
+    'names of another kind': ([f'{i:02}.jpeg' for i in ALL], {'labels.csv': of(ALL, 'a', 'b')}, 'as 00.jpeg'),
+    'names of another computer': ([f'{i:02}.png' for i in ALL], {'labels.csv': of(ALL, 'a', 'b').replace('\n', '\nC:\\imgs\\')[:-8]}, 'from this folder on, as 00.png'),
+    'images that are gone': ([f'x{i:02}.png' for i in ALL], {'labels.csv': of(ALL, 'a', 'b')}, 'no image that it names is here, such as 00.png'),
+    'no rows': ([f'{i:02}.png' for i in ALL], {'labels.csv': 'name,label\n'}, 'no row with an image'),
+    'sizes': ([f'{i:02}.png' for i in ALL], {'sizes.csv': of(ALL, '480', '640', head='name,width')}, 'width has numbers such as 480, 640'),
+    'days': ([f'{i:02}.png' for i in ALL], {'days.csv': of(ALL, '2024-01-01', '2024-01-02', head='name,day')}, 'day has numbers'),
+    'UTF-16': ([f'{i:02}.png' for i in ALL], {'labels.csv': of(ALL, 'a', 'b').encode('utf-16')}, "encoding='utf-16'"),
+    'Excel': ([f'{i:02}.png' for i in ALL], {'labels.csv': b'PK\x03\x04\x14'}, 'workbook of Excel'),
+    'Git LFS': ([f'{i:02}.png' for i in ALL], {'labels.csv': 'version https://git-lfs.github.com/spec/v1\noid sha256:0\n'}, 'git lfs pull'),
+    'a web page': ([f'{i:02}.png' for i in ALL], {'labels.csv': '<!DOCTYPE html>\n<p>Sign in</p>\n'}, 'a web page'),
+    'sep=': ([f'{i:02}.png' for i in ALL], {'labels.csv': 'sep=,\n' + of(ALL, 'a', 'b')}, 'take that line out'),
+}
+
+
+@pytest.mark.parametrize('names, tables, words', SAID.values(), ids=SAID)
+def test_what_may_mean_something_else_stops(tmp_path, names, tables, words):
+    "It is said what to do; the line for UTF-16 reads the table."
+    from easing_fastai.images.table import pd
+    from easing_fastai.train.fit import usable_images
+    for i, name in enumerate(names):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.random.default_rng(i).integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(tmp_path / name)
+    for name, text in tables.items(): (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    check = check_images(tmp_path)
+    assert not check.ok and words in (check.layout.csv.problem if check.layout.csv else check.layout.says), check.layout
+    with pytest.raises(FolderError) as caught: usable_images(check)
+    assert words in str(caught.value)
+    if words == "encoding='utf-16'": assert [*pd.read_csv(tmp_path / 'labels.csv', encoding='utf-16', sep=None, engine='python')] == ['name', 'label']
+
+
+@pytest.mark.parametrize('test', ['test/{}.png', 'test1/{}.png'])
+def test_labels_in_the_names_of_train_beside_numbers(tmp_path, test):
+    "As in Kaggle's dogs and cats."
+    layout = guess_layout(noise(tmp_path, *(f'train/{name}' for name in CAT_DOG), *(test.format(i) for i in range(9))))
+    assert layout.kind == 'names' and set(layout.table.file) == {f'train/{name}' for name in CAT_DOG} and layout.table.label.value_counts().to_dict() == {'cat': 12, 'dog': 12}
+
+
+def test_two_numbers_after_a_class(tmp_path):
+    layout = guess_layout(noise(tmp_path, *(f'Black_{bird}_{i:04}_{i * 79:05}.png' for bird in ('Tern', 'footed_Albatross') for i in range(9))))
+    assert set(layout.table.label) == {'Black_Tern', 'Black_footed_Albatross'}
+
+
+@pytest.mark.parametrize('column', ['has_cactus', 'level', 'camera'])
+def test_a_column_that_is_not_called_label_is_said(tmp_path, column):
+    labels = {'has_cactus': '01', 'level': '01234', 'camera': ('Canon', 'Nikon')}[column]
+    (noise(tmp_path, *(f'{i:02}.png' for i in ALL)) / 'train.csv').write_text(of(ALL, *labels, head=f'id,{column}'))
+    layout = guess_layout(tmp_path)
+    assert f'labels in column {column} (no column is called label)' in layout.says and set(layout.table.label) == {*labels}
+
+
+@pytest.mark.parametrize('is_table', [True, False])
+def test_a_test_set_beside_one_for_validation(tmp_path, is_table):
+    "Its images are left out, and nobody says that they have no label."
+    from easing_fastai.train.fit import usable_images
+    names = [f'{side}/{label}/{side}{i}.png' for side in ('train', 'val', 'test') for label in 'ab' for i in range(6)]
+    files = [name.replace('/', '-') if is_table else name for name in names]
+    for i, name in enumerate(files):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.random.default_rng(i).integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(tmp_path / name)
+    if is_table: (tmp_path / 'labels.csv').write_text('name,label,split\n' + ''.join(f'{file},{name.split("/")[1]},{name.split("/")[0]}\n' for file, name in zip(files, names)))
+    check = check_images(tmp_path)
+    why = 'of a test set, by the word test in column split' if is_table else 'in test, neither in train nor in val'
+    assert f'12 left out: {why}' in check.layout.says and 'csv unlisted' not in kinds(check)
+    used, notes = usable_images(check)
+    assert len(used) == 24 and any(f'12 left out: {why} (test' in note for note in notes) and not any('no label' in note for note in notes)

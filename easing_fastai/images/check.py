@@ -140,7 +140,7 @@ def problems_of_csv(
         kind = 'csv twice' if labels.nunique() == 1 else 'csv labels'
         found = f'{plural(len(labels), "row")}: {listed([*map(printable, labels.unique())])}'
         problems.append(Problem(kind, file, found))
-    named = set(table.file)
+    named = {*table.file, *guess.left_out}
     return problems + [Problem('csv unlisted', name) for name in contents.images if name not in named]
 
 # %% ../../nbs/api/images/67_check.ipynb #cell-013

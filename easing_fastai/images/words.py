@@ -6,9 +6,9 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/images/words.html.md"""
 
 # %% auto #0
 __all__ = ['TRAIN_NAMES', 'VALID_NAMES', 'MASKS', 'PARTS', 'NO_CLASS', 'BESIDE_PARTS', 'CAMERAS', 'WORDS', 'DATE',
-           'LABEL_COLUMNS', 'FILE_COLUMNS', 'VALID_COLUMNS', 'IN_WORDS', 'TEST_NAMES', 'IS_VALID', 'RANDOM_SPLIT',
-           'words_of', 'side_of', 'are_sides', 'is_part', 'are_no_classes', 'first_of', 'folder_of_side', 'is_number',
-           'are_of_cameras', 'fastai_line']
+           'LABEL_COLUMNS', 'FILE_COLUMNS', 'VALID_COLUMNS', 'IN_WORDS', 'ANSWERS', 'AROUND_SIDES', 'TEST_NAMES',
+           'IS_VALID', 'RANDOM_SPLIT', 'words_of', 'side_of', 'are_sides', 'is_part', 'are_no_classes', 'first_of',
+           'folder_of_side', 'is_number', 'are_measures', 'are_of_cameras', 'called_labels', 'fastai_line']
 
 # %% ../../nbs/api/images/64b_words.ipynb #cell-002
 import os, re
@@ -99,6 +99,12 @@ def is_number(
     stem = os.path.splitext(name.rpartition('/')[2])[0]
     return not re.search(r'[^\W\d_]', stem) and not re.match(r'\d[_-]\d+$', stem)
 
+def are_measures(
+    labels: Iterable[str] # from the names of files, or a column that is not called label
+) -> bool:
+    "True if all are numbers of two digits or more, or dates."
+    return all(re.fullmatch(r'[\W\d_]*', label) and len(re.findall(r'\d', label)) > 1 for label in labels)
+
 def are_of_cameras(
     labels: set[str] # from the names of files
 ) -> bool:
@@ -113,9 +119,18 @@ LABEL_COLUMNS = ('label', 'labels', 'class', 'classes', 'category', 'target', 's
 FILE_COLUMNS = ('file', 'filename', 'file_name', 'name', 'fname', 'path', 'image', 'image_id', 'id')
 VALID_COLUMNS = ('is_valid', 'valid', 'split', 'set', 'subset')
 IN_WORDS = ('partition', 'fold', 'phase') # these, too, if words for sides are in them
+ANSWERS = {'submission', 'submissions', 'prediction', 'predictions', 'pred', 'preds', 'result', 'results'} # of a model
+AROUND_SIDES = {'is', 'in', 'for', 'set', 'data', *TRAIN_NAMES, *VALID_NAMES} # words of is_train, test_set
 TEST_NAMES = VALID_NAMES[-2:]
 IS_VALID = {**dict.fromkeys(('true', '1', '1.0', *VALID_NAMES), True),
             **dict.fromkeys(('false', '0', '0.0', *TRAIN_NAMES), False)}
+
+def called_labels(
+    file: str # name of a table
+) -> int: # 2, 1 or 0: the more, the rather it has the labels
+    "Is a table called labels or train, and nothing else? Or something else, too? One for validation is not meant."
+    words, own = {*words_of(file.rpartition('.')[0])}, {*LABEL_COLUMNS[:2], *TRAIN_NAMES}
+    return 0 if words & {*VALID_NAMES} else bool(words & own) + (bool(words) and words <= own)
 
 # %% ../../nbs/api/images/64b_words.ipynb #cell-023
 RANDOM_SPLIT = 'valid_pct=0.2, seed=42'

@@ -129,7 +129,10 @@ def usable_images(
         if names: notes.append(f'{bad.sum():,} left out: {why} ({names})')
         return files[~bad]
     files = without(files.digest.isna(), 'they cannot be read')
-    files = without(files.label.isna(), 'they have no label')
+    for why in dict.fromkeys(check.layout.left_out.values()):
+        files = without(files.label.isna() & files.file.map(check.layout.left_out).eq(why), why)
+    table = printable(check.layout.csv.file) if check.layout.kind == 'csv' else ''
+    files = without(files.label.isna(), f'{table} has no label for them' if table else 'they have no label')
     files = without(files.groupby('digest').label.transform('nunique') > 1, 'the same image has two labels')
     if drawn := files.is_valid.isna().all(): files = files.assign(is_valid=held_out(files, seed, share or HELD_OUT))
     else:
