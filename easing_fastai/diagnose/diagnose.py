@@ -15,11 +15,11 @@ from itertools import product
 from pathlib import Path
 
 # %% ../../nbs/api/diagnose/61_diagnose.ipynb #cell-003
-from ..base.show import Code, Shown, plural, shorten, without_folders
+from ..base.show import Code, Shown, plural, shorten, without_folders, without_secrets
 from .kind import KINDS, Found
 from .patch import objection, with_imports
 from .traceback import (Case, TracebackCall, as_text, behind, described, is_cell, running_cell,
-                                              statement, values_at, without_secrets, worker_calls)
+                                              statement, values_at, worker_calls)
 from .kinds import (batches, files, machine, messages, models, names, network, python, saving,
                                          training)
 
