@@ -348,6 +348,9 @@ def test_other_profilers():
         else:
             with pytest.raises(RuntimeError, match='another profiler is at work'): unpack(leaf)
     finally: profiler.disable()
+    if hasattr(sys, 'monitoring'):  # and one that begins inside
+        with unpack() as u, profiler: leaf()
+        assert u.find('leaf')
     assert unpack(leaf).find('leaf') and not ACTIVE
 
 
