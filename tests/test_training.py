@@ -289,6 +289,12 @@ def test_a_model_is_loaded_the_same_whatever_new_tensors_are(trained, photos, dt
     assert {t.device.type for t in (*model.model.state_dict().values(), model.mean, model.std)} == {'cpu'}
 
 
+def test_loading_a_model_draws_no_number_that_a_training_would_get(trained):
+    before = torch.get_rng_state()
+    load_model(trained[0])
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 @pytest.mark.parametrize('thing', [None, 3, b'model', ['a.jpg'], Image.new('RGB', (9, 9))], ids=lambda thing: type(thing).__name__)
 def test_what_names_no_file(trained, thing):
     for action in (load_model, load_model(trained[0]).predict):

@@ -339,7 +339,7 @@ def load_model(
     card = read_card(folder)
     with as_PyTorch_begins(): weights = read_weights(folder, card)
     try:
-        with as_PyTorch_begins():
+        with as_PyTorch_begins(), torch.random.fork_rng(devices=[]): # its starting weights are drawn
             model = untrained(architecture(card.arch), len(card.labels), linear=card.head == 'one layer')
         model.load_state_dict(weights)
         other = [name for name, t in model.state_dict().items() if t.dtype != weights[name].dtype]
