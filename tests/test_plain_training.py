@@ -323,5 +323,8 @@ def test_the_twin_runs_no_file(tmp_path, monkeypatch):
     file.write_bytes(pickle.dumps(Program(tmp_path / 'it_ran'), protocol=2))
     from easing_fastai.plain.vision_model import plain_vision_model
     from torchvision.models import resnet18
-    with pytest.raises(pickle.UnpicklingError): plain_vision_model(resnet18, 2)
+    with pytest.raises(ValueError, match='resnet18-f37072fd.pth are damaged, or are others: their SHA-256 begins with'): plain_vision_model(resnet18, 2)
     assert not (tmp_path / 'it_ran').exists()
+    torch.save({**resnet18(weights=None).state_dict()}, file)
+    with pytest.raises(ValueError, match='are damaged, or are others'): plain_vision_model(resnet18, 2)  # others, though they would fit
+    assert plain_vision_model(resnet18, 2, pretrained=False)
