@@ -319,6 +319,13 @@ def test_a_folder_that_is_not_what_it_claims(damage, trained, tmp_path):
     assert code == 1 and '✗' in output
 
 
+def test_a_card_that_an_editor_has_put_a_mark_before(trained, tmp_path):
+    copy = Path(shutil.copytree(trained[0], tmp_path / 'model'))
+    (copy / 'model.json').write_text((copy / 'model.json').read_text(encoding='utf-8'), encoding='utf-8-sig')
+    assert load_model(copy).card == load_model(trained[0]).card
+    refuse_to_overwrite(copy)  # it is still known as the model's own
+
+
 @pytest.mark.parametrize('field, found', [('size', True), ('size', 0), ('std', [0, 0, 0]), ('mean', [0.5, float('nan'), 0.5]), ('labels', ['a']), ('labels', 'ab'),
                                           ('labels', ['\ud800', 2]), ('arch', None), ('made_by', 'x'), ('format', 2), ('resize', 'pad')])
 def test_the_field_that_is_wrong_is_named(field, found, trained, tmp_path):

@@ -90,7 +90,7 @@ def is_model(
     card = Path(folder)/'model.json'
     try:
         if not card.is_file() or card.stat().st_size > 1e7: return False
-        values = json.loads(card.read_text(encoding='utf-8'))
+        values = json.loads(card.read_text(encoding='utf-8-sig')) # some editors put a mark before it
     except (OSError, ValueError, RecursionError): return False # closed, or no JSON: nobody can tell
     return isinstance(values, dict) and values.get('made_by') == MADE_BY and type(values.get('format')) is int
 

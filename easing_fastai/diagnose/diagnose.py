@@ -76,6 +76,7 @@ class expect_error:
         kinds = kind if isinstance(kind, tuple) else (kind,)
         if not kinds or not all(isinstance(k, type) and issubclass(k, BaseException) for k in kinds):
             raise TypeError(f'expect_error needs a kind of error, such as OSError, or a tuple of kinds; not {kind!r}.')
+        if type(full) is not bool: raise TypeError('expect_error takes several kinds as a tuple: (OSError, KeyError).')
         self.kinds, self.full, self.error = kinds, full, None
 
     def __enter__(self): return self
