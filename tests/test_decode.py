@@ -104,7 +104,8 @@ def test_other_meanings_belong_to_callables_that_take_the_name():
 @pytest.mark.parametrize('room, label, name, says', [
     ('tabular', 'tabular_learner', 'config', 'tabular_config'), ('tabular', 'tabular_learner', 'layers', '[200, 100]'),
     ('text', 'text_classifier_learner', 'arch', 'AWD_LSTM'), ('text', 'get_text_classifier', 'pad_idx', 'token'),
-    ('text', 'TextDataLoaders.from_folder', 'valid', 'folder'), ('text', 'TextBlock', 'vocab', 'tokens')])
+    ('text', 'TextDataLoaders.from_folder', 'valid', 'folder'), ('text', 'TextBlock', 'vocab', 'tokens'),
+    ('text', 'SpacyTokenizer', 'lang', "'en'")])
 def test_what_stands_for_images_is_not_told_of_tables_and_texts(room, label, name, says):
     assert says in NAMES[name].meaning_in(label) and says not in NAMES[name].meaning
     assert name in uses(f'fastai.{room}.all')[0] and label in uses(f'fastai.{room}.all')[0][name]

@@ -62,12 +62,12 @@ def test_nonsense_is_answered_in_a_sentence():
 def test_a_cell_runs_as_the_notebook_would_run_it():
     "What was set in an earlier cell holds, and what ends in ; is silent."
     times_ten = 'import ast\nclass Ten(ast.NodeTransformer):\n    def visit_Constant(self, node): return ast.Constant(node.value*10) if type(node.value) is int else node\n'
-    cells = ['%load_ext easing_fastai', 'from __future__ import annotations', '%%unpack\ndef f(x: NoSuchType): return x\nf(7);', '%%unpack\nf(8)',
-             'get_ipython().ast_node_interactivity = "all"', '%%unpack\nf(9)\nf(11)', times_ten + 'get_ipython().ast_transformers.append(Ten())', '%%unpack\nf(4)']
+    cells = ['%load_ext easing_fastai', 'from __future__ import annotations', '%%unpack\ndef f(x: NoSuchType): return x\nf(7);', '%%unpack\nf(8)', '%%unpack\nf(7); # 7',
+             '%%unpack\nf(8)  # no; semicolon;', '%%unpack\nx = %env HOME\nf(7)  ;\n\n# 7', 'get_ipython().ast_node_interactivity = "all"', '%%unpack\nf(9)\nf(11)', times_ten + 'get_ipython().ast_transformers.append(Ten())', '%%unpack\nf(4)']
     done = start('-c', SESSION.replace('CELLS', repr(cells)), NO_COLOR='1')
     said = [part for part in done.stdout.split('>>> ') if part.startswith('%%unpack')]
     values = [[int(n) for n in re.findall(r'(?m)^(?:Out\[\d+\]: )?(\d+)$', part)] for part in said]
-    assert values == [[], [8], [9, 11], [40]] and 'NameError' not in done.stdout, done.stdout
+    assert values == [[], [8], [], [8], [], [9, 11], [40]] and 'NameError' not in done.stdout, done.stdout
 
 
 COMPLETIONS = """

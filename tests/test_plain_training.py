@@ -68,6 +68,24 @@ def test_the_twin_is_equal(walked):
     assert proof.startswith(f'every one of {len(losses)} losses, 132 tensors') and proof.endswith('equal to the last bit')
 
 
+def test_the_twin_takes_fastais_own_loaders(walked, monkeypatch):
+    "Their tensors have classes of their own, TensorImage and TensorCategory; the numbers are the same."
+    from easing_fastai.plain.fine_tune import plain_fine_tune
+    from easing_fastai.plain.learner import plain_lr_find
+    from easing_fastai.plain.vision_model import plain_vision_model
+    from fastai.vision.all import ImageDataLoaders, defaults, set_seed, vision_learner
+
+    path, arch, losses, learn = walked
+    monkeypatch.setattr(defaults, 'use_cuda', False)
+    set_seed(42)
+    dls = ImageDataLoaders.from_folder(path, valid='valid', bs=64, num_workers=0)
+    start = vision_learner(dls, arch).model.state_dict()
+    with torch.random.fork_rng(): model = plain_vision_model(arch, 2)
+    model.load_state_dict(start)
+    prove(plain_fine_tune(model, dls.train, dls.valid, 1), model, losses, learn)
+    assert {type(loss) for loss in plain_lr_find(model, dls.train)[2]} == {float}
+
+
 # ---- one deliberate mistake each ----
 
 def decay_for_batchnorm(parts): parts.kwargs = dict(wd_bn_bias=True)
@@ -147,6 +165,7 @@ def test_bad_input_of_the_loop():
         plain_one_cycle(-1, 5, 1e-3)
     with pytest.raises(ValueError, match='from 0 to 1, not 30'):
         plain_one_cycle(1, 5, 1e-3, pct_start=30)
+    assert learning_rates(None, 2) == [1e-3, 1e-3]  # what fastai's own `fit_one_cycle` is given
     with pytest.raises(ValueError, match='2 learning rates for 3 layer groups'):
         learning_rates([1e-3, 1e-4], 3)
     frozen = linear().requires_grad_(False)
@@ -323,5 +342,8 @@ def test_the_twin_runs_no_file(tmp_path, monkeypatch):
     file.write_bytes(pickle.dumps(Program(tmp_path / 'it_ran'), protocol=2))
     from easing_fastai.plain.vision_model import plain_vision_model
     from torchvision.models import resnet18
-    with pytest.raises(pickle.UnpicklingError): plain_vision_model(resnet18, 2)
+    with pytest.raises(ValueError, match='resnet18-f37072fd.pth are damaged, or are others: their SHA-256 begins with'): plain_vision_model(resnet18, 2)
     assert not (tmp_path / 'it_ran').exists()
+    torch.save({**resnet18(weights=None).state_dict()}, file)
+    with pytest.raises(ValueError, match='are damaged, or are others'): plain_vision_model(resnet18, 2)  # others, though they would fit
+    assert plain_vision_model(resnet18, 2, pretrained=False)

@@ -186,7 +186,18 @@ def test_one_form_for_lists_loaders_and_generators():
     with pytest.raises(NotEqual, match='batch 1, x, index'): prove_equal(loader, [[x.clamp(max=5), y] for x, y in loader])
     with pytest.raises(NotEqual, match='the second has ended after 1 batch'): prove_equal(list(loader), iter([next(iter(loader))]))
     with pytest.raises(TypeError, match='float comes one by one'): prove_equal([.5, .25], L(.5, .25))
+    with pytest.raises(TypeError, match='what is no list .* is taken for a loader'): prove_equal(L(.5, .25), L(.5, .25))
     with pytest.raises(NotEqual, match='list against dict'): prove_equal([1], {'a': 1})
+
+
+def test_a_tolerance_has_a_name():
+    with pytest.raises(TypeError, match='a distance has a name: tolerance=1.0'): prove_equal(.5, .25, 1.)
+
+
+def test_names_of_a_stranger_are_shown_and_not_obeyed():
+    for one, other in (({'a\x1b[2J': 1.}, {'a\x1b[2J': 2.}), ({'a\x1b[2J': 1.}, {'b\x1b[2J': 1.})):
+        with pytest.raises(NotEqual) as caught: prove_equal(one, other)
+        assert str(caught.value).isprintable() and r'\x1b[2J' in str(caught.value)
 
 
 def test_the_error_comes_back_from_another_process():

@@ -289,6 +289,12 @@ def test_a_model_is_loaded_the_same_whatever_new_tensors_are(trained, photos, dt
     assert {t.device.type for t in (*model.model.state_dict().values(), model.mean, model.std)} == {'cpu'}
 
 
+def test_loading_a_model_draws_no_number_that_a_training_would_get(trained):
+    before = torch.get_rng_state()
+    load_model(trained[0])
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 @pytest.mark.parametrize('thing', [None, 3, b'model', ['a.jpg'], Image.new('RGB', (9, 9))], ids=lambda thing: type(thing).__name__)
 def test_what_names_no_file(trained, thing):
     for action in (load_model, load_model(trained[0]).predict):
@@ -311,6 +317,13 @@ def test_a_folder_that_is_not_what_it_claims(damage, trained, tmp_path):
         load_model(copy)
     code, output = command('predict', copy, 'x.jpg')
     assert code == 1 and '✗' in output
+
+
+def test_a_card_that_an_editor_has_put_a_mark_before(trained, tmp_path):
+    copy = Path(shutil.copytree(trained[0], tmp_path / 'model'))
+    (copy / 'model.json').write_text((copy / 'model.json').read_text(encoding='utf-8'), encoding='utf-8-sig')
+    assert load_model(copy).card == load_model(trained[0]).card
+    refuse_to_overwrite(copy)  # it is still known as the model's own
 
 
 @pytest.mark.parametrize('field, found', [('size', True), ('size', 0), ('std', [0, 0, 0]), ('mean', [0.5, float('nan'), 0.5]), ('labels', ['a']), ('labels', 'ab'),

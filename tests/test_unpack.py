@@ -348,6 +348,9 @@ def test_other_profilers():
         else:
             with pytest.raises(RuntimeError, match='another profiler is at work'): unpack(leaf)
     finally: profiler.disable()
+    if hasattr(sys, 'monitoring'):  # and one that begins inside
+        with unpack() as u, profiler: leaf()
+        assert u.find('leaf')
     assert unpack(leaf).find('leaf') and not ACTIVE
 
 
@@ -477,3 +480,35 @@ def test_a_profiler_that_begins_inside(still, monkeypatch):
     finally: sys.setprofile(None)
     assert [call.calls for call in seen.find('leaf')] == [1] and 'Another profiler' in str(seen)
     assert 'Another profiler' not in str(unpack(leaf))
+
+
+def test_a_tree_holds_no_password_and_no_key():
+    key, long = 'hunter2-Zx9Q77aa', 'Ab1' * 20
+
+    def request(address, text, headers):
+        raise OSError(f'{address} refused {text}')
+
+    def search(key, term, token):
+        return request('postgresql://me:a-rather-long-password-of-mine@host.org/db', text=key, headers={'X-Api-Key': key, 'of': [token]})
+
+    def first(text, other):  # before anybody says what it is
+        return search(text, 'bear', token=other)
+
+    trees = []
+    for call in (partial(unpack, search, key, 'bear', long), partial(unpack, search, key=key, term='bear', token=long)):
+        with pytest.raises(OSError), pytest.MonkeyPatch.context() as patch:
+            patch.setattr('easing_fastai.unpack.unpack.show_now', trees.append)
+            call()
+    with pytest.raises(OSError), unpack() as u:
+        first(key, long)
+    for tree in (*trees, u):
+        shown = f'{tree} {tree._repr_html_()} {tree.title}' + ' '.join(f'{c.name} {c.args} {c.error}' for c in tree.root.walk())
+        assert 'hunter2' not in shown and 'rather' not in shown and 'Ab1' not in shown, shown
+        assert 'bear' in shown and 'USER:PASSWORD@host.org' in shown and "key='…'" in str(tree), shown
+
+
+def test_what_only_looks_like_a_secret_is_shown():
+    def sort(by, key=None, name=''):
+        return by
+
+    assert "sort(by='train_loss_2', key=len, name='A1B2C3D4E5')" in str(unpack(sort, 'train_loss_2', key=len, name='A1B2C3D4E5'))

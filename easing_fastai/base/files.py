@@ -8,7 +8,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/base/files.html.md"""
 __all__ = ['ARCHIVES', 'MADE_BY', 'CLAIM', 'FolderError', 'expanded', 'home_relative', 'printable', 'typed', 'existing_folder',
            'is_model', 'is_over', 'remove_leftovers', 'whole_file', 'signals_wait', 'workshop_for', 'workshop_beside',
            'try_to_make', 'refuse_to_replace', 'refuse_existing_file', 'whole_folder', 'beginning_of', 'earlier_claim',
-           'claimed', 'PackageError', 'noted_hashes', 'packaged', 'rows_of']
+           'claimed', 'PackageError', 'noted_hashes', 'packaged', 'rows_of', 'wrong_digest']
 
 # %% ../../nbs/api/base/01_files.ipynb #cell-002
 import base64, csv, hashlib, json, os, platform, re, shlex, shutil, signal, tempfile, threading
@@ -90,7 +90,7 @@ def is_model(
     card = Path(folder)/'model.json'
     try:
         if not card.is_file() or card.stat().st_size > 1e7: return False
-        values = json.loads(card.read_text(encoding='utf-8'))
+        values = json.loads(card.read_text(encoding='utf-8-sig')) # some editors put a mark before it
     except (OSError, ValueError, RecursionError): return False # closed, or no JSON: nobody can tell
     return isinstance(values, dict) and values.get('made_by') == MADE_BY and type(values.get('format')) is int
 
@@ -295,3 +295,12 @@ def rows_of(
     rows = list(csv.DictReader(text.splitlines(keepends=True)))
     if not rows or any(None in row or None in row.values() for row in rows): raise ValueError('it is no whole table')
     return rows
+
+# %% ../../nbs/api/base/01_files.ipynb #cell-b38
+def wrong_digest(
+    file: Path # with a digest at the end of its name: resnet18-f37072fd.pth
+) -> str: # what its SHA-256 begins with; '' if that is in its name
+    "Tells whether a file is another than its name says."
+    digest = file.stem.rpartition('-')[2]
+    with open(file, 'rb') as content: found = hashlib.file_digest(content, 'sha256').hexdigest()
+    return '' if found.startswith(digest) else found[:len(digest)]

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from fastcore.foundation import L
 from torch import nn
-from .show import plural, shorten, without_folders
+from .show import plural, shorten, without_folders, without_secrets
 
 # %% ../../nbs/api/base/03_values.ipynb #cell-005
 def describe_shape(
@@ -132,7 +132,7 @@ def describe_value(
             if not closely: return f'…/{value.name}'
             return shorten(f"'{without_folders(str(value))}' ({what_is_at(value)})", 120)
         if issubclass(kind, str): # also a subclass, read as text
-            text = str.__str__(value)
+            text = without_secrets(str.__str__(value)[:300]) # before it is cut off: the end tells a password
             return shorten(repr(without_folders(text)), 90) if closely else shorten(repr(text[:60]), 40)
         if issubclass(kind, float): return f'{float.__float__(value):.4g}'
         if issubclass(kind, np.floating): return f'{np.generic.item(value):.4g}'

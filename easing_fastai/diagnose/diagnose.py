@@ -15,11 +15,11 @@ from itertools import product
 from pathlib import Path
 
 # %% ../../nbs/api/diagnose/61_diagnose.ipynb #cell-003
-from ..base.show import Code, Shown, plural, shorten, without_folders
+from ..base.show import Code, Shown, plural, shorten, without_folders, without_secrets
 from .kind import KINDS, Found
 from .patch import objection, with_imports
 from .traceback import (Case, TracebackCall, as_text, behind, described, is_cell, running_cell,
-                                              statement, values_at, without_secrets, worker_calls)
+                                              statement, values_at, worker_calls)
 from .kinds import (batches, files, machine, messages, models, names, network, python, saving,
                                          training)
 
@@ -76,6 +76,7 @@ class expect_error:
         kinds = kind if isinstance(kind, tuple) else (kind,)
         if not kinds or not all(isinstance(k, type) and issubclass(k, BaseException) for k in kinds):
             raise TypeError(f'expect_error needs a kind of error, such as OSError, or a tuple of kinds; not {kind!r}.')
+        if type(full) is not bool: raise TypeError('expect_error takes several kinds as a tuple: (OSError, KeyError).')
         self.kinds, self.full, self.error = kinds, full, None
 
     def __enter__(self): return self

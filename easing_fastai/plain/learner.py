@@ -211,13 +211,14 @@ def on_device(
     for x, y in batches:
         if not x.is_floating_point():
             raise ValueError(f'the images are integers ({x.dtype}), and the model computes with floats: x.float()/255')
-        yield x.to(device), y.to(device) # fastai: Learner._set_device
+        yield tuple(t.as_subclass(torch.Tensor).to(device) for t in (x, y)) # fastai: CastToTensor, Learner._set_device
 
 def learning_rates(
-    lr: float|slice|list, # a number for all; slice(b): b for the last, b/10 for the others; slice(a, b): from a to b
+    lr: float|slice|list|None, # one for all; slice(b): b for the last, b/10 for the others; slice(a, b): from a to b
     n_groups: int,        # layer groups
 ) -> list[float]: # one for each group
     "Learning rates of the layer groups: `Optimizer.set_hyper` of fastai."
+    if lr is None: lr = 1e-3 # fastai: defaults.lr
     if isinstance(lr, slice) and lr.start:
         step = (lr.stop/lr.start)**(1/max(n_groups - 1, 1)) # fastai: even_mults
         rates = [lr.start*step**i for i in range(n_groups)] if n_groups > 1 else [lr.stop]

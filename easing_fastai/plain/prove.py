@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
+from ..base.files import printable
 
 # %% ../../nbs/api/plain/10_prove.ipynb #cell-006
 def several(
@@ -66,7 +67,7 @@ class NotEqual(AssertionError):
         b=None,        # what the second has there
         distance: float|None = None # between the two, if they are numbers
     ):
-        super().__init__(f'{where}: {message}' if where else message)
+        super().__init__(printable(f'{where}: {message}' if where else message)) # a stranger may have chosen the names
         self.where, self.a, self.b, self.distance = where, a, b, distance
 
 # %% ../../nbs/api/plain/10_prove.ipynb #cell-009
@@ -258,8 +259,9 @@ def pairs_of_batches(
             raise NotEqual(f'the {ended} has ended after {several(i, "batches")}, the other goes on', where)
         for batch in (x, y):
             if not isinstance(batch, (torch.Tensor, np.ndarray, Mapping, list, tuple)):
-                raise TypeError('a loader gives batches: tensors, or tuples, lists and dicts of them; '
-                                f'here {type(batch).__name__} comes one by one. Make a list of them to compare them')
+                raise TypeError('what is no list and no array is taken for a loader, which gives batches: tensors, or '
+                                'tuples, lists and dicts of them; '
+                                f'here {type(batch).__name__} comes one by one. Make a list or an array of it')
         if all(isinstance(batch, (list, tuple)) and len(batch) == 2 for batch in (x, y)): # images and labels
             x, y = (dict(zip('xy', batch)) for batch in (x, y))
         elif isinstance(x, tuple) and isinstance(y, tuple): x, y = list(x), list(y)
@@ -273,6 +275,8 @@ def prove_equal(
     tolerance: float = 0.0, # distance that is allowed between two floating-point numbers; 0: to the last bit
 ) -> Proof: # shows itself as one line
     "The proof that two things are equal, or `NotEqual`, which says where they first differ."
+    if not isinstance(what, str|None):
+        raise TypeError(f'what is a word for what is compared, not {what!r}; a distance has a name: tolerance={what!r}')
     if not 0 <= tolerance < float('inf'): raise ValueError(f'the tolerance is a distance, not {tolerance}')
     seen, largest = Counter(), 0.0
     for where, x, y in pairs(a, b, '', seen):

@@ -6,20 +6,23 @@ Docs: https://easing-fastai.github.io/easing_fastai/plain_vision_model.html.md""
 
 # %% auto #0
 __all__ = ['THREE_GROUPS', 'IN_FIRST_PART', 'PoolTwice', 'batch_norm', 'plain_head', 'plain_groups', 'plain_freeze',
-           'plain_unfreeze', 'check_two_parts', 'plain_vision_model', 'network_of', 'body_parts', 'n_maps']
+           'plain_unfreeze', 'check_two_parts', 'plain_vision_model', 'network_of', 'body_parts', 'n_maps', 'file_of',
+           'check_cached']
 
 # %% ../../nbs/04b_plain_vision_model.ipynb #cell-004
 import os, re
 from collections.abc import Callable
 from numbers import Integral
+from pathlib import Path
 from unittest import mock
 
 # %% ../../nbs/04b_plain_vision_model.ipynb #cell-005
 import torch
 from torch import nn
 from torchvision.models import (DenseNet, ResNet, alexnet, densenet121, densenet161, densenet169, densenet201,
-                                resnet18, resnet34, resnet50, resnet101, resnet152, squeezenet1_0, squeezenet1_1,
-                                vgg11_bn, vgg13_bn, vgg16_bn, vgg19_bn)
+                                get_model_weights, resnet18, resnet34, resnet50, resnet101, resnet152, squeezenet1_0,
+                                squeezenet1_1, vgg11_bn, vgg13_bn, vgg16_bn, vgg19_bn)
+from ..base.files import home_relative, wrong_digest
 from .learner import NORMS
 from .narrow_resnet import digits_resnet18
 
@@ -117,11 +120,12 @@ def network_of(
     arch: Callable,   # to be called
     weights: str|None # 'DEFAULT' or None
 ) -> nn.Module: # the whole network
-    "What an architecture gives, its weights read as numbers; raises TypeError if that is no network of torchvision."
+    "What an architecture gives, its weights checked and read as numbers; raises TypeError if it is not of torchvision."
     name = getattr(arch, '__name__', None) or repr(arch).partition('(')[0]
     what = f'arch is a function of torchvision that gives a network, such as resnet18, not {name}'
     if isinstance(arch, str): what += '; the networks that fastai takes by name, those of timm, are not rebuilt'
     if isinstance(arch, nn.Module) or not callable(arch): raise TypeError(what)
+    if weights: check_cached(arch)
     try:
         with mock.patch.dict(os.environ, TORCH_FORCE_WEIGHTS_ONLY_LOAD='1'): network = arch(weights=weights)
     except TypeError as e: raise TypeError(f'{what}: {e}') from e
@@ -141,6 +145,7 @@ def body_parts(
                         'fastai cannot cut it either')
     return parts[:pools[-1]]
 
+# %% ../../nbs/04b_plain_vision_model.ipynb #cell-maps-code
 def n_maps(
     body: nn.Sequential
 ) -> int: # maps that come out of it
@@ -154,3 +159,20 @@ def n_maps(
         except RuntimeError:
             if (size := 2*size) > 2048: raise
 
+
+# %% ../../nbs/04b_plain_vision_model.ipynb #cell-cached-code
+def file_of(
+    arch: Callable # of torchvision
+) -> Path: # whether it exists or not
+    "Where torchvision keeps the pretrained weights of a network."
+    return Path(torch.hub.get_dir())/'checkpoints'/Path(get_model_weights(arch).DEFAULT.url).name
+
+def check_cached(
+    arch: Callable # gives a network
+):
+    "Raises ValueError if torchvision keeps other weights for it on this disk than their name says."
+    try: file = file_of(arch)
+    except ValueError: return # not of torchvision
+    if file.is_file() and (found := wrong_digest(file)):
+        raise ValueError(f'The weights in {home_relative(file)} are damaged, or are others: their SHA-256 begins with '
+                         f'{found}. Nothing in it was run. Remove that file and try again')

@@ -121,7 +121,7 @@ def changed_files(
     folder: Path # for which `is_model` is true
 ) -> list[str]: # names; all of them if the card notes no digests
     "The files that are not as `write_model` has left them."
-    card = json.loads((folder/'model.json').read_text(encoding='utf-8'))
+    card = json.loads((folder/'model.json').read_text(encoding='utf-8-sig'))
     noted = card.pop('written', None)
     there = {file.name: sha256(file.read_bytes()).hexdigest() for file in folder.iterdir() if file.name in FILES}
     there['model.json'] = digest_of_card(card)
@@ -232,7 +232,7 @@ def read_card(
     where = printable(home_relative(file))
     try:
         if file.exists() and not file.is_file(): raise ModelError(f'{where} is no file.') # a pipe would be waited for
-        values = json.loads(file.read_text(encoding='utf-8'))
+        values = json.loads(file.read_text(encoding='utf-8-sig')) # some editors put a mark before it
     except ModelError: raise # a ValueError, too
     except (FileNotFoundError, NotADirectoryError) as e: raise ModelError(instead_of_card(folder)) from e
     except OSError as e: raise ModelError(f'{where} cannot be read: {e.strerror}.') from e
@@ -339,7 +339,7 @@ def load_model(
     card = read_card(folder)
     with as_PyTorch_begins(): weights = read_weights(folder, card)
     try:
-        with as_PyTorch_begins():
+        with as_PyTorch_begins(), torch.random.fork_rng(devices=[]): # its starting weights are drawn
             model = untrained(architecture(card.arch), len(card.labels), linear=card.head == 'one layer')
         model.load_state_dict(weights)
         other = [name for name, t in model.state_dict().items() if t.dtype != weights[name].dtype]

@@ -8,9 +8,9 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/unpack/trace.html.md"""
 __all__ = ['STANDARD_LIBRARY', 'IGNORED', 'COUNTED', 'SURFACE', 'TRACED', 'IN_FULL', 'LIBRARIES', 'TOOLBOXES', 'WORKING',
            'COMPREHENSIONS', 'UNTRACED', 'GENERATOR', 'SEPARATE', 'MOST', 'DEEPEST', 'ACTIVE', 'OWNER', 'OVERLAP',
            'ELSEWHERE', 'NO_ROOM', 'NEVER', 'MONITORING', 'Call', 'package_of', 'untraced', 'level_of', 'owner_of',
-           'functions_behind', 'find_function', 'traits_of', 'is_default', 'arguments_of', 'describe_call', 'Function',
-           'Tracer', 'Monitoring', 'Profiling', 'is_entered_again', 'claim_tracing', 'give_up_tracing', 'paused',
-           'stop_in_child']
+           'functions_behind', 'find_function', 'traits_of', 'is_default', 'words_for', 'arguments_of', 'describe_call',
+           'Function', 'Tracer', 'Monitoring', 'Profiling', 'is_entered_again', 'claim_tracing', 'give_up_tracing',
+           'paused', 'stop_in_child']
 
 # %% ../../nbs/api/unpack/30_trace.ipynb #cell-002
 import dis, inspect, os, sys, sysconfig
@@ -27,6 +27,7 @@ from types import CodeType, FrameType, FunctionType
 # %% ../../nbs/api/unpack/30_trace.ipynb #cell-003
 import torch
 from fastcore.basics import patch
+from ..base.show import is_secret, without_secrets
 from ..base.values import describe_value
 
 # %% ../../nbs/api/unpack/30_trace.ipynb #cell-006
@@ -168,10 +169,23 @@ def is_default(
     simple = (int, float, bool, str, type(None))
     return value is default or type(value) is type(default) and type(value) in simple and value == default
 
+# %% ../../nbs/api/unpack/30_trace.ipynb #cell-019l
+def words_for(
+    name: str,    # of an argument
+    value,        # that it has
+    secrets: set, # values that are not shown; this one is added if it is one
+) -> str:
+    "An argument in words, without passwords and keys."
+    if is_secret(name, value): secrets.add(str.__str__(value))
+    words = describe_value(value)
+    if "'" not in words and '"' not in words: return words # there is no text in it
+    return without_secrets(f'{name}={words}', secrets).removeprefix(f'{name}=')
+
 # %% ../../nbs/api/unpack/30_trace.ipynb #cell-019j
 def arguments_of(
-    frame: FrameType,           # of a call that has just begun
-    function: FunctionType|None # from `find_function`
+    frame: FrameType,            # of a call that has just begun
+    function: FunctionType|None, # from `find_function`
+    secrets: set                 # values that are not shown; those of this call are added
 ) -> dict[str, str]: # name -> the value in words
     "The arguments of a call, without those that have their default value."
     code, values = frame.f_code, frame.f_locals
@@ -186,12 +200,13 @@ def arguments_of(
     more = values.get(rest, ())
     shown |= {rest: more[0]} if len(more) == 1 else {f'{rest}[{i}]': value for i, value in enumerate(more[:3])}
     shown |= dict(list(values.get(named, {}).items())[:8])
-    return {name: describe_value(value) for name, value in shown.items()}
+    return {name: words_for(name, value, secrets) for name, value in shown.items()}
 
 # %% ../../nbs/api/unpack/30_trace.ipynb #cell-019k
 def describe_call(
-    frame: FrameType,                          # of a call that has just begun
-    notice: Callable[[object], None] = id      # gets the objects that the call works on
+    frame: FrameType,                      # of a call that has just begun
+    secrets: set,                          # see `arguments_of`
+    notice: Callable[[object], None] = id  # gets the objects that the call works on
 ) -> Call:
     "A new line for a call, with its name, its arguments and its docstring."
     code, owner = frame.f_code, owner_of(frame)
@@ -199,7 +214,7 @@ def describe_call(
     for name in code.co_varnames[:code.co_argcount]: notice(frame.f_locals.get(name))
     name = code.co_qualname.split('<locals>.')[-1]
     if owner is not None: name = f'{(owner if isinstance(owner, type) else type(owner)).__name__}.{code.co_name}'
-    args = {key: [words] for key, words in arguments_of(frame, function).items()}
+    args = {key: [words] for key, words in arguments_of(frame, function, secrets).items()}
     doc = (getattr(function, '__doc__', None) or '').strip().split('\n')[0]
     return Call(name, code, args, doc, traits_of(code, owner, found))
 
@@ -236,7 +251,7 @@ class Tracer:
         self.generators = {}            # id of its frame -> (its line, the line above)
         # of each call under way: Function, line, start, {Function it called: how often}
         self.stack = [(None, root, None, {})]
-        self.thread, self.n_lines = get_ident(), 1
+        self.thread, self.n_lines, self.secrets = get_ident(), 1, set() # see `arguments_of`
 
 # %% ../../nbs/api/unpack/30_trace.ipynb #cell-023a
 @patch
@@ -292,7 +307,7 @@ def new_line(self: Tracer,
         call = top if top.code is function.code else next(filter(None, same), None)
         if call: top.lines[key] = call
         return call
-    try: call = describe_call(frame, self.notice)
+    try: call = describe_call(frame, self.secrets, self.notice)
     except Exception as e: # a strange object must not disturb the code that is traced
         call = Call(function.code.co_name, function.code, {'…': [f'not readable ({type(e).__name__})']})
     call.depth = top.depth + 1
@@ -355,8 +370,8 @@ class Monitoring:
 @patch
 @untraced
 def on(self: Monitoring):
-    "Takes one of the six places for tools."
-    tools = {number: sys.monitoring.get_tool(number) for number in (2, 4, 3, 1, 5, 0)} # 0 is meant for debuggers
+    "Takes one of the six places for tools, one that nobody else asks for if it is free."
+    tools = {number: sys.monitoring.get_tool(number) for number in (4, 3, 5, 2, 1, 0)} # 2: cProfile, 0: debuggers
     free = [number for number, tool in tools.items() if tool is None]
     if not free: raise RuntimeError('unpack cannot trace: all six places for profilers and debuggers are taken by '
                                     f'{", ".join(tools.values())}. Stop one of them first.')

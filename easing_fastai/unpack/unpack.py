@@ -21,9 +21,9 @@ from types import AsyncGeneratorType, CoroutineType, GeneratorType, TracebackTyp
 
 # %% ../../nbs/api/unpack/33_unpack.ipynb #cell-003
 from fastcore.basics import patch
-from ..base.show import Shown, plural, shorten
+from ..base.show import Shown, plural, shorten, without_secrets
 from ..base.values import describe_value
-from .trace import LIBRARIES, Call, Tracer, claim_tracing, give_up_tracing, package_of, paused, untraced
+from .trace import LIBRARIES, Call, Tracer, claim_tracing, give_up_tracing, package_of, paused, untraced, words_for
 from .changes import Watch
 from .view import Line, Summary, duration, expand, label, mark_same, summarise
 
@@ -98,6 +98,10 @@ def finish(self: Unpacked,
     self.calls = counts['fastai'] or sum(counts[package] for package in self.tracer.packages)
     self.inside = 'fastai' if counts['fastai'] else 'what is traced'
     if error is not None: mark_error(self.root, error, trace)
+    secrets = self.tracer.secrets # one may have come by another name before
+    for call in self.root.walk() if secrets else ():
+        call.name, call.error = (without_secrets(text, secrets) for text in (call.name, call.error))
+        call.args = {name: [without_secrets(words, secrets) for words in values] for name, values in call.args.items()}
     self.notes = self.not_traced()
     try: self.changes = self.watch.changes()
     except Exception as e: # whatever the call has left behind, its result and the tree are there
@@ -137,7 +141,7 @@ def mark_error(
             found = [call for child in inner.children for call in child.walk() if call.code is code]
         if found: inner, line = found[-1], trace.tb_lineno
         trace = trace.tb_next
-    message = traceback.format_exception_only(type(error), error)[-1].strip().split('\n')[0]
+    message = without_secrets(traceback.format_exception_only(type(error), error)[-1].strip().split('\n')[0])
     inner.error = shorten(message, 100) + (f' (line {line} of {Path(inner.file).name})' if line else '')
 
 # %% ../../nbs/api/unpack/33_unpack.ipynb #cell-006h
@@ -231,7 +235,7 @@ def unpack(
     owner, function = after_dot(f, '__self__'), f.func if type(f) is partial else f
     code = after_dot(after_dot(function, '__func__') or function, '__code__')
     package = package_of(code.co_filename) if code else ''
-    arguments = [*map(describe_value, args), *(f'{name}={describe_value(value)}' for name, value in kwargs.items())]
+    arguments = [*map(describe_value, args), *(f'{key}={words_for(key, x, set())}' for key, x in kwargs.items())]
     unpacked = Unpacked(name=f'{call_name(f)}({", ".join(arguments)})', look_at=(owner, *args, *kwargs.values()),
                         packages=() if package in LIBRARIES else (package,))
     with unpacked: unpacked.result = f(*args, **kwargs)
