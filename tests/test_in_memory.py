@@ -834,8 +834,10 @@ def test_memory_is_used_again():
 def test_what_is_compiled_lies_where_nobody_else_can_put_anything(monkeypatch):
     "torch.compile runs what it finds in its usual folder, whose name everybody knows."
     from easing_fastai.speed.bench import try_tricks
+    from torch._inductor import config
     seen = []
     def compiled(model):
+        assert not getattr(config, 'cpp_cache_precompile_headers', False), 'these lie in the usual folder'
         return lambda x: seen.append(Path(os.environ.get('TORCHINDUCTOR_CACHE_DIR', ''))) or model(x)
     monkeypatch.setattr('torch.compile', compiled)
     monkeypatch.setenv('TORCHINDUCTOR_CACHE_DIR', usual := str(Path(tempfile.gettempdir(), 'torchinductor_me')))

@@ -324,7 +324,10 @@ def own_folder() -> TemporaryDirectory:
 @contextmanager
 def compiled_apart():
     "Within it torch.compile keeps and looks for programs where nobody else can put one."
-    with mock.patch.dict(os.environ, TORCHINDUCTOR_CACHE_DIR=own_folder().name): yield
+    from torch._inductor import config
+    headers = 'cpp_cache_precompile_headers' # they always lie in the usual folder; an older PyTorch has none
+    with mock.patch.dict(os.environ, TORCHINDUCTOR_CACHE_DIR=own_folder().name), \
+         config.patch({headers: False} if hasattr(config, headers) else {}): yield
 
 @compiled_apart()
 def try_tricks(
