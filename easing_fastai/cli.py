@@ -332,20 +332,23 @@ def train_on_folder(
     "Make a model of a folder of images, and a report about it."
     from easing_fastai.chapters.environment import best_device
     from easing_fastai.train.report import result_line
-    from easing_fastai.train.train import Settings, train
+    from easing_fastai.train.train import Settings, Unbroken, train
     out, settings = expanded(out), Settings(bs, lr, valid, size, flip)
-    where = printable(home_relative(out))
+    where, tell = printable(home_relative(out)), Unbroken(say)
     def left(): return f'The model in {where} is whole.' if is_model(out) else 'Nothing was written.'
     def on_progress(what, done, total): progress.update(tasks[what], completed=done, total=total, visible=True)
     best_device() # where fastai would choose one that does not work, this sets it right
     with explained(f'The model could not be written to {where}', ELSEWHERE, left), bars() as progress:
         tasks = {what: progress.add_task(text, total=None, visible=what == 'check')
                  for what, text in {'check': 'Checking the images', 'train': 'Training'}.items()}
-        card = train(path, out, epochs, arch or None, seed, say, on_progress, settings)
+        card = train(path, out, epochs, arch or None, seed, tell, on_progress, settings)
     if card is None: return # one of several processes, and not the one that writes
-    say(result_line(card), '✓ ', 'green')
-    say(f'To read: {printable(home_relative(out/"index.html"))}')
-    say(f'To use:  easing-fastai predict {typed(out)} IMAGE')
+    tell(result_line(card), '✓ ', 'green')
+    tell(f'To read: {printable(home_relative(out/"index.html"))}')
+    tell(f'To use:  easing-fastai predict {typed(out)} IMAGE')
+    if not tell.why: return
+    complain(f'Not all could be printed: {tell.why}', left())
+    with open(os.devnull, 'w') as nothing: os.dup2(nothing.fileno(), 1) # or Python fails once more at the end
 
 # %% ../nbs/api/91_cli.ipynb #cell-c19a
 def images_of(

@@ -11,6 +11,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -643,6 +644,27 @@ def test_a_disk_that_fills_up(previous, photos, monkeypatch):
     code, output = command('train', photos, '--epochs', 1, '--arch', 'digits_resnet18', '--out', out)
     assert code == 1 and 'No space left on device' in output and 'is whole' in output
     assert state(out) == before and [p.name for p in out.parent.iterdir()] == ['model']
+
+
+@pytest.mark.skipif(not os.path.exists('/dev/full'), reason='a device that is full')
+@pytest.mark.parametrize('log', ['/dev/full', 'a pipe that nobody reads'])
+def test_a_line_that_cannot_be_printed_ends_no_training(log, photos, tmp_path):
+    if log != '/dev/full':
+        reader, log = os.pipe()
+        os.close(reader)
+    with open(log, 'w') as stdout:
+        done = subprocess.run([sys.executable, '-m', 'easing_fastai', 'train', photos, '--epochs', '1', '--arch', 'digits_resnet18',
+                               '--out', tmp_path / 'm'], stdout=stdout, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 0 and load_model(tmp_path / 'm').card.epochs == 1
+    assert re.search('Not all could be printed: (No space left on device|Broken pipe).* is whole', done.stderr), done.stderr
+    assert 'Traceback' not in done.stderr and 'Exception ignored' not in done.stderr
+
+
+def test_a_script_whose_lines_cannot_be_printed_gets_its_model(photos, tmp_path):
+    def full(*args): raise OSError(errno.ENOSPC, 'No space left on device')
+    with pytest.warns(UserWarning, match='written, but not all could be printed: No space'):
+        training.train(photos, tmp_path / 'm', **{**QUICK, 'say': full, 'on_progress': full})
+    assert load_model(tmp_path / 'm').card.epochs == 1
 
 
 def test_a_small_disk(photos, tmp_path, monkeypatch):
