@@ -365,7 +365,7 @@ def print_predictions(
 ):
     "Prints predictions; names of files are never broken."
     import csv
-    from easing_fastai.base.show import listed
+    from easing_fastai.base.show import listed, percent
     best = {file: next(iter(probabilities.items())) for file, probabilities in found.items()}
     if form == 'json':
         return print(json.dumps([{'image': str(file), 'class': best[file][0], 'probabilities': probabilities}
@@ -375,7 +375,7 @@ def print_predictions(
         rows = [[shown(file), shown(best[file][0]), best[file][1], *map(found[file].get, labels)] for file in found]
         rows.insert(0, ['image', 'class', 'probability', *map(shown, labels)])
         return csv.writer(sys.stdout, lineterminator='\n').writerows(rows)
-    shares = {file: [f'{printable(label)} {share:.1%}' for label, share in found[file].items()] for file in found}
+    shares = {file: [f'{printable(label)} {percent(share)}' for label, share in found[file].items()] for file in found}
     rows = [(printable(file), printable(best[file][0]), listed(shares[file])) for file in found]
     if any(2*len(name) > console.width for name, *_ in rows): # a table would break it
         for name, _, probabilities in rows: say(f'{name}: {probabilities}')

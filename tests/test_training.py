@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,8 +28,11 @@ from easing_fastai.base.files import FolderError, claimed, whole_folder
 from easing_fastai.cli import app, print_predictions
 from easing_fastai.images.check import check_images
 from easing_fastai.train import fit, train as training
+from easing_fastai.serve.app import about, verdict
 from easing_fastai.train.fit import usable_images
 from easing_fastai.train.model import FILES, ModelCard, ModelError, TrainedModel, checked_image, image2tensor, load_model, refuse_to_overwrite
+from easing_fastai.train.report import next_step, result_line
+from easing_fastai.train.train import epoch_line
 
 QUICK = dict(epochs=1, arch='digits_resnet18', say=lambda text: None)
 
@@ -91,6 +95,14 @@ def test_the_page_stands_alone(trained):
     for figure in re.findall(r'base64,([^"]+)"', page):
         assert base64.b64decode(figure).startswith(b'\x89PNG')
     assert 'accuracy' in page and 'train_loss' in page and 'easing-fastai predict' in page and 'different sizes' in page
+
+
+def test_one_mistake_is_not_none(trained):
+    "2,037 of 2,038 are not 100.0%, wherever it is said; nor is 0.999 of a threshold."
+    card = replace(load_model(trained[0]).card, accuracy=2037/2038, n_valid=2038)
+    said = [result_line(card), about(asdict(card), 0.999), epoch_line({'trained': 'all', 'train_loss': 0, 'valid_loss': 0, 'accuracy': 2037/2038}),
+            next_step(card, True, {'colours alone': 2037/2038}), verdict({'a': 0.998}, 0.999)]
+    for text in said: assert '99.9%' in text and '100' not in text.replace('1000', ''), text
 
 
 def test_mistakes_come_first_with_their_files(trained):

@@ -24,6 +24,7 @@ from pathlib import Path
 # %% ../../nbs/api/serve/75_app.ipynb #cell-004
 import numpy as np
 from ..base.formats import has_many_scans, upright
+from ..base.show import percent
 from PIL import Image, UnidentifiedImageError
 
 # %% ../../nbs/api/serve/75_app.ipynb #cell-006
@@ -90,7 +91,7 @@ def verdict(
     label, probability = next(iter(probabilities.items()))
     share = f'{math.floor(1000*probability)/10:.1f}%' # rounded down: 100% is said of nothing less
     if probability >= threshold: return f'{label}: {share}'
-    return (f'None of these. The most probable class, {label}, gets {share}, and less than {threshold:.0%} '
+    return (f'None of these. The most probable class, {label}, gets {share}, and less than {100*threshold:g}% '
             'is no answer here.')
 
 # %% ../../nbs/api/serve/75_app.ipynb #cell-021
@@ -101,10 +102,10 @@ def about(
     "What a visitor should know of a model."
     labels = [html.escape(label) for label in card['labels']]
     named = ', '.join(labels[:20]) + f' and {len(labels) - 20:,} more'*(len(labels) > 20)
-    below = f'Below {threshold:.0%} the page says "none of these", but an' if threshold else 'An'
+    below = f'Below {100*threshold:g}% the page says "none of these", but an' if threshold else 'An'
     return (f'<p>This model tells {len(labels):,} classes apart: <b>{named}</b>. '
             f'It learned from {card["n_train"]:,} images. Of {card["n_valid"]:,} others '
-            f'it named {card["accuracy"]:.1%} correctly.</p>'
+            f'it named {percent(card["accuracy"])} correctly.</p>'
             f'<p>It knows nothing else. {below} image of something else can get one of these classes, with a high '
             'probability.</p>')
 

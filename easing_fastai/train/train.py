@@ -25,7 +25,7 @@ from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from fastai.torch_core import num_distrib, set_seed
 from ..base.files import FolderError, claimed, existing_folder, expanded, printable, typed
-from ..base.show import listed, plural
+from ..base.show import listed, percent, plural
 from ..images.check import PROBLEMS, ImageCheck, check_images
 from ..images.one_file import look_at
 from .fit import (Settings, TrainingPlan, architecture, dataloaders_for, fit, learner_for,
@@ -43,7 +43,7 @@ def epoch_line(
     "An epoch in a line."
     what = {'head': 'head alone', 'all': 'everything'}[row['trained']]
     losses = f'training loss {row["train_loss"]:.3f}, validation loss {row["valid_loss"]:.3f}'
-    return f'{what}: {losses}, accuracy {row["accuracy"]:.1%}'
+    return f'{what}: {losses}, accuracy {percent(row["accuracy"])}'
 
 # %% ../../nbs/api/train/74_train.ipynb #cell-w02
 def why_no_workers(
