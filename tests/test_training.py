@@ -130,6 +130,18 @@ def test_what_was_chosen_is_done(photos, tmp_path):
     assert not any('Flip' in type(t).__name__ for t in fit.dataloaders_for(photos, files, 24).after_batch.fs)
 
 
+@pytest.mark.parametrize('bs, says', [(1, '1 image '), (49, '49 images ')])
+def test_a_batch_that_cannot_be_is_refused_before_the_training(bs, says, photos, tmp_path):
+    with pytest.raises(FolderError, match=f'Batches of {says}.* of 48 images, from 2 to 48 .*--bs'):
+        training.train(photos, tmp_path / 'm', settings=fit.Settings(bs=bs), **QUICK)
+    assert not os.listdir(tmp_path)
+
+
+def test_a_learning_rate_that_is_too_large_is_named(photos, tmp_path):
+    with pytest.raises(FolderError, match='not a number any more.*smaller --lr'):
+        training.train(photos, tmp_path / 'm', settings=fit.Settings(lr=1e30), **QUICK)
+
+
 def test_a_photograph_that_lies_is_trained_and_predicted_upright(trained, photos, tmp_path):
     out, learn, _ = trained
     upright, exif = cuttings('temple', 1, seed=99)[0].resize((60, 40)), Image.Exif()

@@ -25,7 +25,7 @@ from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from fastai.torch_core import num_distrib, set_seed
 from ..base.files import FolderError, claimed, existing_folder, expanded, printable, typed
-from ..base.show import listed, percent, plural
+from ..base.show import listed, as_percent, plural
 from ..images.check import PROBLEMS, ImageCheck, check_images
 from ..images.one_file import look_at
 from .fit import (Settings, TrainingPlan, architecture, dataloaders_for, fit, learner_for,
@@ -43,7 +43,7 @@ def epoch_line(
     "An epoch in a line."
     what = {'head': 'head alone', 'all': 'everything'}[row['trained']]
     losses = f'training loss {row["train_loss"]:.3f}, validation loss {row["valid_loss"]:.3f}'
-    return f'{what}: {losses}, accuracy {percent(row["accuracy"])}'
+    return f'{what}: {losses}, accuracy {as_percent(row["accuracy"])}'
 
 # %% ../../nbs/api/train/74_train.ipynb #cell-w02
 def why_no_workers(
@@ -218,7 +218,8 @@ def train(
         with images_stay(path, files.file):
             table = fit(learn, epochs, on_batch, lambda row: say(epoch_line(row)), settings.lr, plan.head_alone)
         if not np.isfinite(table[['train_loss', 'valid_loss']].iloc[-1].astype(float)).all():
-            raise FolderError('The loss is not a number any more, so nothing was written. Try another --seed.')
+            raise FolderError('The loss is not a number any more, so nothing was written. '
+                              f'Try {"a smaller --lr" if settings.lr else "another --seed"}.')
         if rank: return None # and the first writes
         with alone(): card = write_with_report(out, learn, table, check, files, notes + plan.notes, epochs=epochs,
                                                seed=seed, **plan.for_card())
