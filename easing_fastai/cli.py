@@ -365,17 +365,18 @@ def print_predictions(
 ):
     "Prints predictions; names of files are never broken."
     import csv
-    from easing_fastai.base.show import listed, percent
+    from easing_fastai.base.show import listed, as_percent
     best = {file: next(iter(probabilities.items())) for file, probabilities in found.items()}
     if form == 'json':
         return print(json.dumps([{'image': str(file), 'class': best[file][0], 'probabilities': probabilities}
                                  for file, probabilities in found.items()], indent=1))
-    if form == 'csv':
+    if form == 'csv' and sys.stdout: # it may be closed
         shown = printable if sys.stdout.isatty() else str # a terminal obeys what is in a name
         rows = [[shown(file), shown(best[file][0]), best[file][1], *map(found[file].get, labels)] for file in found]
         rows.insert(0, ['image', 'class', 'probability', *map(shown, labels)])
         return csv.writer(sys.stdout, lineterminator='\n').writerows(rows)
-    shares = {file: [f'{printable(label)} {percent(share)}' for label, share in found[file].items()] for file in found}
+    shares = {file: [f'{printable(label)} {as_percent(share)}' for label, share in probabilities.items()]
+              for file, probabilities in found.items()}
     rows = [(printable(file), printable(best[file][0]), listed(shares[file])) for file in found]
     if any(2*len(name) > console.width for name, *_ in rows): # a table would break it
         for name, _, probabilities in rows: say(f'{name}: {probabilities}')
@@ -420,7 +421,8 @@ def predict(
             for file in files:
                 try: found[file] = loaded.predict(file)
                 except ModelError as e: refused.append(str(e))
-    if as_csv and not sys.stdout.isatty(): sys.stdout.reconfigure(encoding='utf-8') # Windows has another one
+    if as_csv and sys.stdout and not sys.stdout.isatty(): # Windows has another encoding; a name may be no text
+        sys.stdout.reconfigure(encoding='utf-8', errors='surrogateescape')
     print_predictions(found, loaded.labels, 'csv' if as_csv else 'json' if as_json else '')
     for message in refused: complain(message)
     if refused: raise typer.Exit(1)

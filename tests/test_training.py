@@ -189,6 +189,17 @@ def test_predict_a_folder(trained, photos, tmp_path, monkeypatch, capsys):
         assert ('\x9b' in printed) != terminal and ('\x1b' in printed) != terminal, 'a file keeps what a terminal would obey'
 
 
+@pytest.mark.skipif(sys.platform != 'linux', reason='elsewhere names are text')
+@pytest.mark.parametrize('closed', [False, True])
+def test_csv_of_a_name_that_is_no_text(closed, trained, photos, tmp_path):
+    "It stands in a pipe as on the disk, and no row is lost; where nobody listens, nothing is wrong."
+    for name in (b'\xe9t\xe9.jpg', b'zoo.jpg'): shutil.copy(photos / 'sky' / '00.jpg', os.fsencode(tmp_path) + b'/' + name)
+    done = subprocess.run(['sh', '-c', '"$@"' + ' >&-' * closed, 'sh', sys.executable, '-m', 'easing_fastai', 'predict', trained[0], tmp_path, '--csv'],
+                          capture_output=True)
+    assert done.returncode == 0 and b'Traceback' not in done.stderr, done.stderr
+    assert closed or [line.split(b',')[0].split(b'/')[-1] for line in done.stdout.splitlines()] == [b'image', b'zoo.jpg', b'\xe9t\xe9.jpg']
+
+
 def test_photographs_and_a_network_for_them(tmp_path):
     "The frozen network with logistic regression is computed from the network as it was before, and stands in the report."
     from sklearn.linear_model import LogisticRegression
