@@ -24,7 +24,7 @@ from photos import class_folders, cuttings, names
 from PIL import ExifTags, Image, ImageFile
 from typer.testing import CliRunner
 
-from easing_fastai.base.files import FolderError, claimed, whole_folder
+from easing_fastai.base.files import FolderError, claimed, whole_file, whole_folder
 from easing_fastai.cli import app, print_predictions
 from easing_fastai.images.check import check_images
 from easing_fastai.train import fit, train as training
@@ -510,6 +510,13 @@ def test_a_signal_waits_until_the_new_folder_is_in_its_place(tmp_path, monkeypat
     assert [str(file.relative_to(tmp_path)) for file in tmp_path.rglob('*')] == ['model', 'model/new']
 
 
+def test_an_unfinished_file_follows_no_link(tmp_path):
+    (tmp_path / 'mine').write_text('mine')
+    (tmp_path / f'.{platform.node()}-{os.getpid()}-a.png').symlink_to(tmp_path / 'mine')
+    with whole_file(tmp_path / 'a.png') as unfinished: unfinished.write_text('new')
+    assert (tmp_path / 'mine').read_text() == 'mine' and (tmp_path / 'a.png').read_text() == 'new' and not (tmp_path / 'a.png').is_symlink()
+
+
 def test_a_folder_with_two_dots_in_its_path(tmp_path):
     with whole_folder(tmp_path / 'never' / '..' / 'made') as work:
         work.mkdir()
@@ -785,7 +792,7 @@ def test_a_card_that_was_only_formatted_and_one_of_before(previous):
     with pytest.raises(FolderError, match='is not as'): refuse_to_overwrite(out)
     del card['written']  # as in the card that `serve --export` writes: nobody can tell
     (out / 'model.json').write_text(json.dumps(card))
-    with pytest.raises(FolderError, match='is not as'): refuse_to_overwrite(out)
+    with pytest.raises(FolderError, match='changes were not noted yet'): refuse_to_overwrite(out)
 
 
 # ---- the commands ----

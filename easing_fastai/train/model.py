@@ -119,10 +119,13 @@ def digest_of_card(
 
 def changed_files(
     folder: Path # for which `is_model` is true
-) -> list[str]: # names; all of them if the card notes no digests
-    "The files that are not as `write_model` has left them."
+) -> list[str]: # names; all of them if the card notes something else
+    "The files that are not as `write_model` has left them; raises `FolderError` if nobody can tell."
     card = json.loads((folder/'model.json').read_text(encoding='utf-8'))
     noted = card.pop('written', None)
+    if noted is None:
+        raise FolderError(f'{printable(home_relative(folder))} was written when changes were not noted yet: it may '
+                          'hold some of yours. Remove it, or choose another place with --out.')
     there = {file.name: sha256(file.read_bytes()).hexdigest() for file in folder.iterdir() if file.name in FILES}
     there['model.json'] = digest_of_card(card)
     return sorted(name for name in there if not isinstance(noted, dict) or noted.get(name) != there[name])
