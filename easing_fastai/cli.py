@@ -409,10 +409,11 @@ def predict(
     as_json: Annotated[bool, typer.Option('--json', help='Print JSON, an object per image.')] = False,
 ):
     "Predict the classes of images, with their probabilities."
-    from easing_fastai.train.model import ModelError, load_model
+    from easing_fastai.train.model import DeepColours, ModelError, load_model
     if as_csv and as_json: fail('Choose one of --csv and --json.', code=2)
     found, refused = {}, []
-    with explained():
+    with explained(), warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter('always', DeepColours)
         loaded = load_model(model)
         for given in image:
             files = images_of(given)
@@ -425,6 +426,8 @@ def predict(
         sys.stdout.reconfigure(encoding='utf-8', errors='surrogateescape')
     print_predictions(found, loaded.labels, 'csv' if as_csv else 'json' if as_json else '')
     for message in refused: complain(message)
+    for warning in warned:
+        if warning.category is DeepColours: complain(str(warning.message))
     if refused: raise typer.Exit(1)
 
 # %% ../nbs/api/91_cli.ipynb #cell-s01b

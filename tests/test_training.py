@@ -200,6 +200,14 @@ def test_csv_of_a_name_that_is_no_text(closed, trained, photos, tmp_path):
     assert closed or [line.split(b',')[0].split(b'/')[-1] for line in done.stdout.splitlines()] == [b'image', b'zoo.jpg', b'\xe9t\xe9.jpg']
 
 
+def test_predict_says_that_deep_colours_become_white(trained, tmp_path):
+    for name, most in (('deep', 60000), ('small', 200)):
+        numbers = torch.linspace(0, most, 1600).view(40, 40).int().numpy().astype('uint16')
+        Image.fromarray(numbers).save(tmp_path / f'{name}.png')
+    code, output = command('predict', trained[0], tmp_path)
+    assert code == 0 and 'deep.png has 16 or 32 bits' in output and 'small.png has' not in output
+
+
 def test_photographs_and_a_network_for_them(tmp_path):
     "The frozen network with logistic regression is computed from the network as it was before, and stands in the report."
     from sklearn.linear_model import LogisticRegression
