@@ -332,20 +332,23 @@ def train_on_folder(
     "Make a model of a folder of images, and a report about it."
     from easing_fastai.chapters.environment import best_device
     from easing_fastai.train.report import result_line
-    from easing_fastai.train.train import Settings, train
+    from easing_fastai.train.train import Settings, Unbroken, train
     out, settings = expanded(out), Settings(bs, lr, valid, size, flip)
-    where = printable(home_relative(out))
+    where, tell = printable(home_relative(out)), Unbroken(say)
     def left(): return f'The model in {where} is whole.' if is_model(out) else 'Nothing was written.'
     def on_progress(what, done, total): progress.update(tasks[what], completed=done, total=total, visible=True)
     best_device() # where fastai would choose one that does not work, this sets it right
     with explained(f'The model could not be written to {where}', ELSEWHERE, left), bars() as progress:
         tasks = {what: progress.add_task(text, total=None, visible=what == 'check')
                  for what, text in {'check': 'Checking the images', 'train': 'Training'}.items()}
-        card = train(path, out, epochs, arch or None, seed, say, on_progress, settings)
+        card = train(path, out, epochs, arch or None, seed, tell, on_progress, settings)
     if card is None: return # one of several processes, and not the one that writes
-    say(result_line(card), '✓ ', 'green')
-    say(f'To read: {printable(home_relative(out/"index.html"))}')
-    say(f'To use:  easing-fastai predict {typed(out)} IMAGE')
+    tell(result_line(card), '✓ ', 'green')
+    tell(f'To read: {printable(home_relative(out/"index.html"))}')
+    tell(f'To use:  easing-fastai predict {typed(out)} IMAGE')
+    if not tell.why: return
+    complain(f'Not all could be printed: {tell.why}', left())
+    with open(os.devnull, 'w') as nothing: os.dup2(nothing.fileno(), 1) # or Python fails once more at the end
 
 # %% ../nbs/api/91_cli.ipynb #cell-c19a
 def images_of(
@@ -362,17 +365,18 @@ def print_predictions(
 ):
     "Prints predictions; names of files are never broken."
     import csv
-    from easing_fastai.base.show import listed
+    from easing_fastai.base.show import listed, as_percent
     best = {file: next(iter(probabilities.items())) for file, probabilities in found.items()}
     if form == 'json':
         return print(json.dumps([{'image': str(file), 'class': best[file][0], 'probabilities': probabilities}
                                  for file, probabilities in found.items()], indent=1))
-    if form == 'csv':
+    if form == 'csv' and sys.stdout: # it may be closed
         shown = printable if sys.stdout.isatty() else str # a terminal obeys what is in a name
         rows = [[shown(file), shown(best[file][0]), best[file][1], *map(found[file].get, labels)] for file in found]
         rows.insert(0, ['image', 'class', 'probability', *map(shown, labels)])
         return csv.writer(sys.stdout, lineterminator='\n').writerows(rows)
-    shares = {file: [f'{printable(label)} {share:.1%}' for label, share in found[file].items()] for file in found}
+    shares = {file: [f'{printable(label)} {as_percent(share)}' for label, share in probabilities.items()]
+              for file, probabilities in found.items()}
     rows = [(printable(file), printable(best[file][0]), listed(shares[file])) for file in found]
     if any(2*len(name) > console.width for name, *_ in rows): # a table would break it
         for name, _, probabilities in rows: say(f'{name}: {probabilities}')
@@ -405,10 +409,11 @@ def predict(
     as_json: Annotated[bool, typer.Option('--json', help='Print JSON, an object per image.')] = False,
 ):
     "Predict the classes of images, with their probabilities."
-    from easing_fastai.train.model import ModelError, load_model
+    from easing_fastai.train.model import DeepColours, ModelError, load_model
     if as_csv and as_json: fail('Choose one of --csv and --json.', code=2)
     found, refused = {}, []
-    with explained():
+    with explained(), warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter('always', DeepColours)
         loaded = load_model(model)
         for given in image:
             files = images_of(given)
@@ -417,9 +422,12 @@ def predict(
             for file in files:
                 try: found[file] = loaded.predict(file)
                 except ModelError as e: refused.append(str(e))
-    if as_csv and not sys.stdout.isatty(): sys.stdout.reconfigure(encoding='utf-8') # Windows has another one
+    if as_csv and sys.stdout and not sys.stdout.isatty(): # Windows has another encoding; a name may be no text
+        sys.stdout.reconfigure(encoding='utf-8', errors='surrogateescape')
     print_predictions(found, loaded.labels, 'csv' if as_csv else 'json' if as_json else '')
     for message in refused: complain(message)
+    for warning in warned:
+        if warning.category is DeepColours: complain(str(warning.message))
     if refused: raise typer.Exit(1)
 
 # %% ../nbs/api/91_cli.ipynb #cell-s01b

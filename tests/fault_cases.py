@@ -6,6 +6,7 @@ import os
 import pickle
 import shutil
 import socket
+import struct
 import tempfile
 import zlib
 from collections.abc import Callable
@@ -256,6 +257,15 @@ def many_scans() -> bytes:
     Image.new('L', (6000, 5000)).save(file, 'JPEG', progressive=True)
     content = file.getvalue()
     return content[:-2] + 2500 * content[content.rindex(b'\xff\xda'):-2] + content[-2:]
+
+
+def run_lengths(width: int, height: int, icon: bool = False) -> bytes:
+    "A BMP, or an icon, that says: go 255 rows up."
+    head = struct.pack('<IiiHHIIiiII', 40, width, height * (1 + icon), 1, 8, 1, 6, 0, 0, 256, 256) + bytes(1024)
+    body = b'\0\2\0\xff\0\1'
+    if icon:
+        return struct.pack('<HHHBBBBHHII', 0, 1, 1, 1, 1, 0, 0, 1, 8, 10_000, 22) + head + body + bytes(10_000)
+    return b'BM' + struct.pack('<IHHI', len(head) + 20, 0, 0, len(head) + 14) + head + body
 
 
 def many_png(bad: bytes, at: int = 0) -> Callable:
@@ -521,6 +531,9 @@ CASES += [
           ('predict', 'model', 'x.png'), words=('x.png',)) for what, content in BROKEN_PNGS.items()),
     *(Case(f'a JPEG of many scans: {args[0]}', model(lambda folder: (classes(folder.parent / 'p') / 'a' / 'x.jpg').write_bytes(many_scans())),
           args, words=('x.jpg', 'more than 100 scans'), limit=30) for args in (('check', 'p'), ('predict', 'model', 'p'))),
+    *(Case(f'a {name} that goes 255 rows up: {args[0]}', model(lambda folder, name=name: (classes(folder.parent / 'p') / 'a' / f'x.{name}').write_bytes(
+          run_lengths(20_000, 1, name == 'ico'))), args, words=(f'x.{name}', 'packed by run lengths'), limit=30)
+      for name in ('bmp', 'ico') for args in (('check', 'p'), ('predict', 'model', 'p'))),
     Case('a broken PNG among many', many_png(png(zlib.compress(bytes(1801) * 300), side=600), at=0), ('check', '.'),
           words=('000.png', 'not decoded'), quick=False),
     # names
@@ -710,7 +723,7 @@ import numpy as np
 from PIL import Image, ImageFile
 from easing_fastai.serve.app import answer, as_batch
 from easing_fastai.train.model import load_model, ModelError
-from fault_cases import png, rows_of, ODD_NOTE, POSTSCRIPT, BROKEN_PNGS, many_scans
+from fault_cases import png, rows_of, ODD_NOTE, POSTSCRIPT, BROKEN_PNGS, many_scans, run_lengths
 model = load_model('model')
 os.mkdir('uploads'); os.chdir('uploads'); os.environ['GRADIO_TEMP_DIR'] = os.getcwd()
 noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8))
@@ -749,7 +762,8 @@ UPLOAD_KINDS = { # name of the file -> how it is made, what is said (None: a pre
                                         'thin.png': ('save(name, noise.resize((3000, 3)))', None),
     'cut.jpg': ('(save(name), Path(name).write_bytes(Path(name).read_bytes()[:2000]))', 'damaged'),
           'scans.jpg': ('Path(name).write_bytes(many_scans())', 'damaged'), 'cut.png': ("Path(name).write_bytes(BROKEN_PNGS['cut rows'])", 'damaged'), 'bmp.jpg': ("save(name, format='BMP')", ''),
-                'x.bmp': ('save(name)', None),
+                'x.bmp': ('save(name)', None), 'up.bmp': ('Path(name).write_bytes(run_lengths(20_000, 1))', 'damaged'),
+                      'small.bmp': ('Path(name).write_bytes(run_lengths(60, 40))', None),
 }
 
 

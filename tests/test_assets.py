@@ -453,3 +453,16 @@ def test_offline_is_no_network_for_any_weights(torch_home):
 def test_a_backbone_for_a_folder_that_is_none(tmp_path, name, why):
     (tmp_path / 'file').touch()
     with pytest.raises(FolderError, match=f'{name} {why}'): backbones.backbone(tmp_path / name)
+
+
+@pytest.mark.skipif(os.name != 'posix', reason='links')
+@pytest.mark.parametrize('link', ['home', 'home/data'])
+def test_a_data_folder_on_a_disk_that_is_not_mounted(link, tmp_path, monkeypatch):
+    from easing_fastai.assets.datasets import data_folder
+    (tmp_path / 'home/data').mkdir(parents=True)
+    monkeypatch.setattr('fastai.data.external.fastai_cfg', fastai_cfg.__wrapped__)
+    monkeypatch.setenv('FASTAI_HOME', str(tmp_path / 'home'))
+    assert data_folder() == tmp_path / 'home/data'
+    (tmp_path / link).rename(tmp_path / 'away')
+    (tmp_path / link).symlink_to(tmp_path / 'nowhere')
+    with pytest.raises(AssetError, match='is a link that leads nowhere'): data_folder()

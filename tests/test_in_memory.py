@@ -3,9 +3,11 @@ import ctypes
 import os
 import platform
 import random
+import tempfile
 from contextlib import nullcontext, redirect_stdout
 from copy import deepcopy
 from io import StringIO
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -827,3 +829,20 @@ def test_memory_is_used_again():
     without, reused = (int(cold_start('-c', FAULTS, way, MALLOC_MMAP_THRESHOLD_='131072').stdout)
                        for way in ('as it comes', 'reused'))
     assert reused < 10 < without
+
+
+def test_what_is_compiled_lies_where_nobody_else_can_put_anything(monkeypatch):
+    "torch.compile runs what it finds in its usual folder, whose name everybody knows."
+    from easing_fastai.speed.bench import try_tricks
+    from torch._inductor import config
+    seen = []
+    def compiled(model):
+        assert not getattr(config, 'cpp_cache_precompile_headers', False), 'these lie in the usual folder'
+        return lambda x: seen.append(Path(os.environ.get('TORCHINDUCTOR_CACHE_DIR', ''))) or model(x)
+    monkeypatch.setattr('torch.compile', compiled)
+    monkeypatch.setenv('TORCHINDUCTOR_CACHE_DIR', usual := str(Path(tempfile.gettempdir(), 'torchinductor_me')))
+    for _ in range(2):
+        try_tricks(lambda: torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, 2)), True, steps=1, size=8)
+    folder, = set(seen)
+    assert len(seen) == 6 and folder.is_dir() and str(folder) != usual and os.environ['TORCHINDUCTOR_CACHE_DIR'] == usual
+    assert os.name == 'nt' or folder.stat().st_mode & 0o777 == 0o700

@@ -226,6 +226,14 @@ def test_behind_a_proxy(model, tmp_path, args):
         assert page.status == 200
 
 
+def test_settings_that_lead_nowhere(model, tmp_path):
+    env = {'PYTHONPATH': str(REPO), 'SSL_CERT_FILE': str(tmp_path / 'gone.pem'), 'SSL_CERT_DIR': str(tmp_path / 'gone'),
+           'GRADIO_SERVER_PORT': 'abc', 'GRADIO_NUM_PORTS': ''}
+    command = ('-m', 'easing_fastai', 'serve', model, '--port', free_port())
+    with served(*command, cwd=tmp_path, env=env) as (_, address), urllib.request.urlopen(address) as page:
+        assert page.status == 200
+
+
 def test_nothing_is_loaded_from_elsewhere(server):
     import httpx
 

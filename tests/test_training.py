@@ -11,6 +11,8 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,12 +24,15 @@ from photos import class_folders, cuttings, names
 from PIL import ExifTags, Image, ImageFile
 from typer.testing import CliRunner
 
-from easing_fastai.base.files import FolderError, claimed, whole_folder
+from easing_fastai.base.files import FolderError, claimed, whole_file, whole_folder
 from easing_fastai.cli import app, print_predictions
 from easing_fastai.images.check import check_images
 from easing_fastai.train import fit, train as training
+from easing_fastai.serve.app import about, verdict
 from easing_fastai.train.fit import usable_images
 from easing_fastai.train.model import FILES, ModelCard, ModelError, TrainedModel, checked_image, image2tensor, load_model, refuse_to_overwrite
+from easing_fastai.train.report import next_step, result_line
+from easing_fastai.train.train import epoch_line
 
 QUICK = dict(epochs=1, arch='digits_resnet18', say=lambda text: None)
 
@@ -92,6 +97,14 @@ def test_the_page_stands_alone(trained):
     assert 'accuracy' in page and 'train_loss' in page and 'easing-fastai predict' in page and 'different sizes' in page
 
 
+def test_one_mistake_is_not_none(trained):
+    "2,037 of 2,038 are not 100.0%, wherever it is said; nor is 0.999 of a threshold."
+    card = replace(load_model(trained[0]).card, accuracy=2037/2038, n_valid=2038)
+    said = [result_line(card), about(asdict(card), 0.999), epoch_line({'trained': 'all', 'train_loss': 0, 'valid_loss': 0, 'accuracy': 2037/2038}),
+            next_step(card, True, {'colours alone': 2037/2038}), verdict({'a': 0.998}, 0.999)]
+    for text in said: assert '99.9%' in text and '100' not in text.replace('1000', ''), text
+
+
 def test_mistakes_come_first_with_their_files(trained):
     from easing_fastai.train.report import ranked_predictions
 
@@ -115,6 +128,18 @@ def test_what_was_chosen_is_done(photos, tmp_path):
     dls = fit.dataloaders_for(photos, files, 24, flip=True, bs=7)
     assert dls.bs == 7 and any('Flip' in type(t).__name__ for t in dls.after_batch.fs)
     assert not any('Flip' in type(t).__name__ for t in fit.dataloaders_for(photos, files, 24).after_batch.fs)
+
+
+@pytest.mark.parametrize('bs, says', [(1, '1 image '), (49, '49 images ')])
+def test_a_batch_that_cannot_be_is_refused_before_the_training(bs, says, photos, tmp_path):
+    with pytest.raises(FolderError, match=f'Batches of {says}.* of 48 images, from 2 to 48 .*--bs'):
+        training.train(photos, tmp_path / 'm', settings=fit.Settings(bs=bs), **QUICK)
+    assert not os.listdir(tmp_path)
+
+
+def test_a_learning_rate_that_is_too_large_is_named(photos, tmp_path):
+    with pytest.raises(FolderError, match='not a number any more.*smaller --lr'):
+        training.train(photos, tmp_path / 'm', settings=fit.Settings(lr=1e30), **QUICK)
 
 
 def test_a_photograph_that_lies_is_trained_and_predicted_upright(trained, photos, tmp_path):
@@ -162,6 +187,25 @@ def test_predict_a_folder(trained, photos, tmp_path, monkeypatch, capsys):
         print_predictions({bad: {'a\x9b': 1.0}}, ['a\x9b'], 'json')
         printed = capsys.readouterr().out
         assert ('\x9b' in printed) != terminal and ('\x1b' in printed) != terminal, 'a file keeps what a terminal would obey'
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='elsewhere names are text')
+@pytest.mark.parametrize('closed', [False, True])
+def test_csv_of_a_name_that_is_no_text(closed, trained, photos, tmp_path):
+    "It stands in a pipe as on the disk, and no row is lost; where nobody listens, nothing is wrong."
+    for name in (b'\xe9t\xe9.jpg', b'zoo.jpg'): shutil.copy(photos / 'sky' / '00.jpg', os.fsencode(tmp_path) + b'/' + name)
+    done = subprocess.run(['sh', '-c', '"$@"' + ' >&-' * closed, 'sh', sys.executable, '-m', 'easing_fastai', 'predict', trained[0], tmp_path, '--csv'],
+                          capture_output=True)
+    assert done.returncode == 0 and b'Traceback' not in done.stderr, done.stderr
+    assert closed or [line.split(b',')[0].split(b'/')[-1] for line in done.stdout.splitlines()] == [b'image', b'zoo.jpg', b'\xe9t\xe9.jpg']
+
+
+def test_predict_says_that_deep_colours_become_white(trained, tmp_path):
+    for name, most in (('deep', 60000), ('small', 200)):
+        numbers = torch.linspace(0, most, 1600).view(40, 40).int().numpy().astype('uint16')
+        Image.fromarray(numbers).save(tmp_path / f'{name}.png')
+    code, output = command('predict', trained[0], tmp_path)
+    assert code == 0 and 'deep.png has 16 or 32 bits' in output and 'small.png has' not in output
 
 
 def test_photographs_and_a_network_for_them(tmp_path):
@@ -487,6 +531,13 @@ def test_a_signal_waits_until_the_new_folder_is_in_its_place(tmp_path, monkeypat
     assert [str(file.relative_to(tmp_path)) for file in tmp_path.rglob('*')] == ['model', 'model/new']
 
 
+def test_an_unfinished_file_follows_no_link(tmp_path):
+    (tmp_path / 'mine').write_text('mine')
+    (tmp_path / f'.{platform.node()}-{os.getpid()}-a.png').symlink_to(tmp_path / 'mine')
+    with whole_file(tmp_path / 'a.png') as unfinished: unfinished.write_text('new')
+    assert (tmp_path / 'mine').read_text() == 'mine' and (tmp_path / 'a.png').read_text() == 'new' and not (tmp_path / 'a.png').is_symlink()
+
+
 def test_a_folder_with_two_dots_in_its_path(tmp_path):
     with whole_folder(tmp_path / 'never' / '..' / 'made') as work:
         work.mkdir()
@@ -658,6 +709,27 @@ def test_a_disk_that_fills_up(previous, photos, monkeypatch):
     assert state(out) == before and [p.name for p in out.parent.iterdir()] == ['model']
 
 
+@pytest.mark.skipif(not os.path.exists('/dev/full'), reason='a device that is full')
+@pytest.mark.parametrize('log', ['/dev/full', 'a pipe that nobody reads'])
+def test_a_line_that_cannot_be_printed_ends_no_training(log, photos, tmp_path):
+    if log != '/dev/full':
+        reader, log = os.pipe()
+        os.close(reader)
+    with open(log, 'w') as stdout:
+        done = subprocess.run([sys.executable, '-m', 'easing_fastai', 'train', photos, '--epochs', '1', '--arch', 'digits_resnet18',
+                               '--out', tmp_path / 'm'], stdout=stdout, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 0 and load_model(tmp_path / 'm').card.epochs == 1
+    assert re.search('Not all could be printed: (No space left on device|Broken pipe).* is whole', done.stderr), done.stderr
+    assert 'Traceback' not in done.stderr and 'Exception ignored' not in done.stderr
+
+
+def test_a_script_whose_lines_cannot_be_printed_gets_its_model(photos, tmp_path):
+    def full(*args): raise OSError(errno.ENOSPC, 'No space left on device')
+    with pytest.warns(UserWarning, match='written, but not all could be printed: No space'):
+        training.train(photos, tmp_path / 'm', **{**QUICK, 'say': full, 'on_progress': full})
+    assert load_model(tmp_path / 'm').card.epochs == 1
+
+
 def test_a_small_disk(photos, tmp_path, monkeypatch):
     (tmp_path / 'small').mkdir()
     if subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=600k', 'none', tmp_path / 'small'], capture_output=True).returncode:
@@ -741,7 +813,7 @@ def test_a_card_that_was_only_formatted_and_one_of_before(previous):
     with pytest.raises(FolderError, match='is not as'): refuse_to_overwrite(out)
     del card['written']  # as in the card that `serve --export` writes: nobody can tell
     (out / 'model.json').write_text(json.dumps(card))
-    with pytest.raises(FolderError, match='is not as'): refuse_to_overwrite(out)
+    with pytest.raises(FolderError, match='changes were not noted yet'): refuse_to_overwrite(out)
 
 
 # ---- the commands ----

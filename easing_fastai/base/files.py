@@ -125,6 +125,8 @@ def whole_file(
     "Gives the path of an unfinished file to write; it becomes `file` when the block ends well, else it disappears."
     remove_leftovers(file)
     unfinished = file.with_name(f'.{platform.node()}-{os.getpid()}-{file.name}') # some writers go by the ending
+    unfinished.unlink(missing_ok=True) # its name can be guessed: no link that somebody has laid there is followed
+    os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
         yield unfinished
         os.replace(unfinished, file)

@@ -7,7 +7,8 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/speed/bench.html.md"""
 # %% auto #0
 __all__ = ['PARTS', 'WAYS', 'TRICKS', 'PHOTO_WAYS', 'Stopwatch', 'profile_epoch', 'hand_over', 'bare_optimizer', 'bare_epochs',
            'bare_fine_tune', 'bare_loop', 'Run', 'train_once', 'trained', 'compare_ways', 'summary', 'one_step',
-           'ready_to_step', 'try_tricks', 'EpochEnds', 'squares_of', 'photo_run', 'compare_photos', 'this_machine']
+           'ready_to_step', 'own_folder', 'compiled_apart', 'try_tricks', 'EpochEnds', 'squares_of', 'photo_run',
+           'compare_photos', 'this_machine']
 
 # %% ../../nbs/api/speed/82_bench.ipynb #cell-002
 import gc, os, platform
@@ -15,10 +16,12 @@ from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from io import StringIO
 from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from unittest import mock
 
@@ -313,6 +316,20 @@ def ready_to_step(
     return torch.compile(model) if trick == 'torch.compile' else model, opt, x, y, trick == 'bf16 autocast'
 
 # %% ../../nbs/api/speed/82_bench.ipynb #cell-try-tricks
+@cache
+def own_folder() -> TemporaryDirectory:
+    "One for this process, at whose end it is removed: PyTorch remembers what it has put there."
+    return TemporaryDirectory(prefix='easing_fastai-', ignore_cleanup_errors=True)
+
+@contextmanager
+def compiled_apart():
+    "Within it torch.compile keeps and looks for programs where nobody else can put one."
+    from torch._inductor import config
+    headers = 'cpp_cache_precompile_headers' # they always lie in the usual folder; an older PyTorch has none
+    with mock.patch.dict(os.environ, TORCHINDUCTOR_CACHE_DIR=own_folder().name), \
+         config.patch({headers: False} if hasattr(config, headers) else {}): yield
+
+@compiled_apart()
 def try_tricks(
     arch: Callable,         # a network, as in torchvision
     compiled: bool = False, # torch.compile, too: it takes a minute or two

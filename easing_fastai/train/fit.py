@@ -392,6 +392,10 @@ def plan_for(
     try_out(network, size)
     n_train = int((~files.is_valid).sum())
     head_alone = photographs and n_train < FEW and not settings.lr
+    most = n_train//max(num_distrib(), 1)
+    if settings.bs and not head_alone and not 2 <= settings.bs <= most: # fastai's head compares the images of a batch
+        raise FolderError(f'Batches of {plural(settings.bs, "image")} cannot be trained with: of {n_train:,} images, '
+                          f'from 2 to {most:,} fit into a batch. Choose such a --bs, or leave it away.')
     few = (f'{n_train:,} photographs are few: the body stays as ImageNet left it, and the head becomes one layer, '
            'fitted by logistic regression')
     return TrainingPlan(network, size, flip=photographs if settings.flip is None else settings.flip,

@@ -25,7 +25,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from ..base.files import printable, typed
 from ..base.formats import image_formats, upright
-from ..base.show import page_of, plural
+from ..base.show import page_of, as_percent, plural
 from ..images.check import ImageCheck
 from .fit import learner_for
 from .head import body_outputs
@@ -161,8 +161,8 @@ def next_step(
                           'another day, place or camera with easing-fastai predict.')
     compared = 'hardly better' if card.accuracy > best else 'worse' if card.accuracy < best else 'no better'
     if card.accuracy - best < 0.05: return (
-        f'The network is {compared} than its best rival ({best:.1%}): more epochs, more images and a larger --size '
-        'help, in this order of effort.')
+        f'The network is {compared} than its best rival ({as_percent(best)}): more epochs, more images and a larger '
+        '--size help, in this order of effort.')
     if card.n_train < 100*len(card.labels): return ('More images help most: about a hundred of each class, and those '
                                                     'first that look like the mistakes.')
     return 'Look at the surest mistakes: a wrong label is repaired soonest. Then try a larger --size or more --epochs.'
@@ -173,7 +173,7 @@ def result_line(
 ) -> str:
     "How good a model is, in a line."
     wrong = round((1 - card.accuracy)*card.n_valid)
-    return f'accuracy {card.accuracy:.1%}: {wrong:,} of {card.n_valid:,} held-out images are wrong'
+    return f'accuracy {as_percent(card.accuracy)}: {wrong:,} of {card.n_valid:,} held-out images are wrong'
 
 # %% ../../nbs/api/train/73_report.ipynb #cell-r09
 def report_page(
@@ -196,4 +196,5 @@ def report_page(
     return page_of('model.html', title=f'A model of {printable(check.path.resolve().name)}', result=result_line(card),
                    facts=facts, card=card, table=table, check=check._repr_html_(), folder=printable(folder),
                    typed=typed(folder), confusion=confusion, results=results, mistakes=mistakes[:100],
-                   n_mistakes=len(mistakes), rivals=found, next_step=next_step(card, check.ok, found))
+                   n_mistakes=len(mistakes), rivals=found, next_step=next_step(card, check.ok, found),
+                   as_percent=as_percent)
