@@ -72,6 +72,7 @@ def is_own(
     file, paths, module = frame.f_code.co_filename, sysconfig.get_paths(), module_of(frame)
     if is_cell(frame) or module == '__main__': return True
     if module.split('.')[0] == 'easing_fastai': return False # also where it was not installed but cloned
+    if file.endswith(('.pyx', '.pxi')): return False # of Cython, as it stood where the library was compiled
     return not file.startswith(('<', paths['stdlib'], paths['purelib'], paths['platlib']))
 
 def running_cell() -> str: # '' outside of a notebook
@@ -224,7 +225,8 @@ class Case:
         self.said = as_text(error)
         self.text = as_text(error.args[0]) if isinstance(error, KeyError) and error.args else self.said
         self.in_worker = 'in DataLoader worker process' in self.text
-        self.message = message_of_worker(self.text) if self.in_worker else self.text
+        message = message_of_worker(self.text) if self.in_worker else self.text
+        self.message = message.split(', but expected one of:')[0] # what PyTorch lists then was not given
         self.secrets = {value for call in self.own for name, value in call.values.items() if is_secret(name, value)}
         # what the reader wrote that went into a library, and their variables there
         self.statement, self.held = (statement(self.before[-1]), self.before[-1].held) if self.before else ('', {})
