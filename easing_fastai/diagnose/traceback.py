@@ -6,9 +6,9 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/diagnose/traceback.html.
 
 # %% auto #0
 __all__ = ['OF_A_SECRET', 'SECRETS', 'is_secret', 'without_secrets', 'module_of', 'is_cell', 'is_own', 'running_cell', 'parsed',
-           'text_of', 'running_nodes', 'TracebackCall', 'statement', 'definition', 'expression', 'attribute_of',
-           'value_at', 'Case', 'as_text', 'is_a', 'message_of_worker', 'worker_calls', 'behind', 'assignments',
-           'made_by', 'described', 'values_at']
+           'text_of', 'running_nodes', 'TracebackCall', 'behind_magic', 'statement', 'definition', 'expression',
+           'attribute_of', 'value_at', 'Case', 'as_text', 'is_a', 'message_of_worker', 'worker_calls', 'behind',
+           'assignments', 'made_by', 'described', 'values_at']
 
 # %% ../../nbs/api/diagnose/50_traceback.ipynb #cell-002
 import ast, inspect, linecache, re, sys, sysconfig, textwrap
@@ -70,8 +70,8 @@ def is_own(
 ) -> bool:
     "True for the reader's own code: a cell, a script, or a file that was not installed."
     file, paths, module = frame.f_code.co_filename, sysconfig.get_paths(), module_of(frame)
-    if is_cell(frame) or module == '__main__': return True
     if module.split('.')[0] == 'easing_fastai': return False # also where it was not installed but cloned
+    if is_cell(frame) or module == '__main__': return True
     if file.endswith(('.pyx', '.pxi')): return False # of Cython, as it stood where the library was compiled
     return not file.startswith(('<', paths['stdlib'], paths['purelib'], paths['platlib']))
 
@@ -149,6 +149,17 @@ class TracebackCall:
         return ''.join(linecache.getlines(self.code.co_filename, self.frame.f_globals))
 
 # %% ../../nbs/api/diagnose/50_traceback.ipynb #cell-015
+def behind_magic(
+    calls: list[TracebackCall]
+) -> list[TracebackCall]: # all of them if the reader's code does not go on behind one
+    "The calls of the code that stands in a cell with a magic, such as `%%time`."
+    magics = [i for i, call in enumerate(calls) if call.function in ('run_cell_magic', 'run_line_magic')]
+    inner = list(dropwhile(lambda call: not call.own, calls[magics[-1]:])) if magics else []
+    for call in inner: # `%%time` compiles what it was given, under a name that nobody can look up
+        given = calls[magics[-1]].values
+        if call.code.co_filename.startswith('<timed'): call.source = given.get('cell') or given.get('line', '')
+    return inner or calls
+
 def statement(
     call: TracebackCall
 ) -> str: # one line of it where the source is not plain Python; '' if it cannot be read
@@ -219,7 +230,7 @@ class Case:
         self.error, self.classes = error, [kind.__name__ for kind in type(error).__mro__]
         calls, tb = list(above), error.__traceback__
         while tb: calls, tb = [*calls, TracebackCall(tb)], tb.tb_next
-        self.calls = list(dropwhile(lambda call: not call.own, calls)) or calls
+        self.calls = behind_magic(list(dropwhile(lambda call: not call.own, calls)) or calls)
         self.own = [call for call in self.calls if call.own]
         self.before = list(takewhile(lambda call: call.own, self.calls)) # the reader's calls that went into a library
         self.said = as_text(error)
@@ -331,8 +342,10 @@ def values_at(
     "The reader's own values in the lines that failed: their variables, and the arguments of the function they are in."
     values = {}
     for call in dict.fromkeys([*case.before[-1:], *case.own[-1:]]):
-        names = [*re.findall(r'(?<![.\w\'"])[A-Za-z_]\w*', statement(call)), *call.arguments]
-        held = {name: call.held[name] for name in names if name in call.held}
+        nodes = list(ast.walk(parsed(line := statement(call))))
+        settings = {getattr(node, 'arg', None) for node in nodes} - {getattr(node, 'id', None) for node in nodes}
+        names = [*re.findall(r'(?<![.\w\'"])[A-Za-z_]\w*', line), *call.arguments]
+        held = {name: call.held[name] for name in names if name in call.held and name not in settings}
         words = {name: described(value) for name, value in held.items() if not isinstance(value, type(sys))}
         values |= {name: word for name, word in words.items() if word not in (f'function {name}', f'class {name}')}
     return dict(list(values.items())[:8])

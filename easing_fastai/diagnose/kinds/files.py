@@ -168,7 +168,7 @@ def no_folder_to_train_with(case, match):
         look = '`RandomSplitter(seed=42)` divides at random. In a table: is the column that says so true in each row?'
         return Found(facts | {'the splitter': splitter}, look=look, cause='The splitter puts nothing into training.')
     folders = folders_in(source) if isinstance(source, str|Path) else []
-    facts['the folder named for training'] = case.find('train')
+    if name := case.find('train'): facts['the folder named for training'] = name
     facts['the folders there are'] = ', '.join(folders) or 'none'
     if not call_in(loaders_line(case), 'from_folder'):
         return Found(facts, look='`GrandparentSplitter(train_name=…, valid_name=…)` wants the names of your folders.')
@@ -324,6 +324,8 @@ def a_table_that_names_a_file_that_is_not_there(case, match):
         return Found(facts, f'{name} = {name}[[{keep}]]\n{in_loaders(case, facts).fix}')
     for other in sorted(Path(base).rglob(glob.escape(Path(row).name) + '*')): # in another folder or with an ending
         if found := re.fullmatch(rf'(?:(.+)/)?{re.escape(row)}(\.\w+)?', other.relative_to(base).as_posix()):
+            where, suff = Path(base, found[1] or ''), found[2] or ''
+            if not all((where/f'{name}{suff}').is_file() for name in table[column]): continue # a part of them
             folder, suff = (repr(part) if part else None for part in found.groups())
             return in_loaders(case, facts | {'but there is': other}, folder=folder, suff=suff)
     return Found(facts, look='No file of the table is there: look at the folder, and at how a row names its file.')

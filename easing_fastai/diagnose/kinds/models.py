@@ -50,7 +50,9 @@ def an_unknown_number_of_classes(case, match):
 def no_loss_known(case, match):
     "These DataLoaders do not say what kind of labels they have, so no loss can be chosen for them."
     dls = case.find('dls')
-    target = dls.loaders[0].dataset[0][1] if hasattr(dls, 'loaders') and hasattr(dls.loaders[0], 'dataset') else None
+    item = dls.loaders[0].dataset[0] if hasattr(dls, 'loaders') and hasattr(dls.loaders[0], 'dataset') else ()
+    if not isinstance(item, tuple|list) or len(item) < 2: return Found({'the first item': item}, look='It has no label.')
+    target = item[1]
     number = is_a(target, 'float') or getattr(target, 'is_floating_point', lambda: False)()
     facts = {'dls was made of': getattr(dls, 'loaders', None), 'the first label': target}
     return in_learner(case, facts, loss_func='MSELossFlat()' if number else 'CrossEntropyLossFlat()')

@@ -111,8 +111,8 @@ def a_model_of_another_version(case, match):
                         '# there: learn.save("weights"); and in the new one: learn.load("weights")')
 
 # %% ../../../nbs/api/diagnose/kinds/57_saving.ipynb #cell-024
-@kind(error='AttributeError', says=r"'(?:dict|(?:\w+\.)?OrderedDict)' object has no attribute 'dls'", inside='load_learner',
-      link=ISSUES + '2861')
+@kind(error='AttributeError', inside='load_learner', link=ISSUES + '2861',
+      says=r"'(?:dict|(?:\w+\.)?OrderedDict)' object has no attribute 'dls'")
 def weights_in_the_place_of_a_Learner(case, match):
     "The file holds weights, made by `learn.save`; `load_learner` wants what `learn.export` made."
     file, held = Path(case.find('fname')), list(held_by_reader(case, 'Learner'))

@@ -134,8 +134,8 @@ def an_image_to_predict_that_is_not_there(case, match):
 @kind(error='TypeError|AttributeError', says='.', inside=r'learner\.get_preds', link='learner')
 def no_loader_to_predict(case, match):
     "`get_preds` wants a loader of prepared batches; files are made into one by `test_dl`."
-    made, is_files = case.inside(r'learner\.get_preds') or {}, lambda one: is_a(one, 'list|tuple|L|PurePath|str|DataFrame')
-    where = next((where for where in ('ds_idx', 'dl') if is_files(made.get(where))), None) # its first argument is ds_idx
+    made, files = case.inside(r'learner\.get_preds') or {}, 'list|tuple|L|PurePath|str|DataFrame'
+    where = next((name for name in ('ds_idx', 'dl') if is_a(made.get(name), files)), None) # ds_idx comes first
     if case.inside(r'learner\.predict') is not None or where is None: return None
     given, place = made[where], {'ds_idx': 0, 'dl': 'dl'}[where]
     files, name = argument(case.statement, 'get_preds', place), name_held(case, learner_of(case), 'learn')
@@ -155,7 +155,7 @@ def another_number_of_results(case, match):
     "On the left of the = stand more names, or fewer, than the function gives."
     statement = next(iter(parsed(case.statement).body), None)
     name = called_name(statement.value) if isinstance(getattr(statement, 'value', None), ast.Call) else ''
-    if name not in GIVES or not case.own or case.calls[-1] is not case.before[-1]: return None
+    if name not in GIVES or 'with_' in case.statement or not case.own or case.calls[-1] is not case.before[-1]: return None
     return Found({'names': match[1], f'{name} gives': GIVES[name]}, look=f'`{name}` gives {GIVES[name]}.')
 
 # %% ../../../nbs/api/diagnose/kinds/56_training.ipynb #cell-d08
