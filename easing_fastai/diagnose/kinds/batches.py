@@ -155,7 +155,8 @@ def transforms_of_torchvision(case, match):
         return Found(facts, look="fastai's own: `Resize` in `item_tfms`; `aug_transforms()`, `Normalize.from_stats(…)` "
                                  'in `batch_tfms`. It makes a tensor by itself.')
     found = in_loaders(case, facts, batch_tfms=None, item_tfms=f'Resize({size[1]})' if size else None)
-    if found.fix and size: found.fix = f'from fastai.vision.all import Resize   # not the one of torchvision\n{found.fix}'
+    if not found.fix or not size: return found
+    found.fix = f'from fastai.vision.all import Resize   # not the one of torchvision\n{found.fix}'
     return found
 
 @kind(error='TypeError', inside='instantiate', link='vision.augment',

@@ -51,7 +51,7 @@ def no_loss_known(case, match):
     "These DataLoaders do not say what kind of labels they have, so no loss can be chosen for them."
     dls = case.find('dls')
     item = dls.loaders[0].dataset[0] if hasattr(dls, 'loaders') and hasattr(dls.loaders[0], 'dataset') else ()
-    if not isinstance(item, tuple|list) or len(item) < 2: return Found({'the first item': item}, look='It has no label.')
+    if not isinstance(item, tuple|list) or len(item) < 2: return Found({'the first item': item}, look='Has it a label?')
     target = item[1]
     number = is_a(target, 'float') or getattr(target, 'is_floating_point', lambda: False)()
     facts = {'dls was made of': getattr(dls, 'loaders', None), 'the first label': target}

@@ -155,7 +155,8 @@ def another_number_of_results(case, match):
     "On the left of the = stand more names, or fewer, than the function gives."
     statement = next(iter(parsed(case.statement).body), None)
     name = called_name(statement.value) if isinstance(getattr(statement, 'value', None), ast.Call) else ''
-    if name not in GIVES or 'with_' in case.statement or not case.own or case.calls[-1] is not case.before[-1]: return None
+    if name not in GIVES or not case.own or case.calls[-1] is not case.before[-1]: return None
+    if 'with_' in case.statement: return None # it gives more then
     return Found({'names': match[1], f'{name} gives': GIVES[name]}, look=f'`{name}` gives {GIVES[name]}.')
 
 # %% ../../../nbs/api/diagnose/kinds/56_training.ipynb #cell-d08
