@@ -42,7 +42,7 @@ def test_a_session():
     assert '#f8f9fa' not in said['from fastprogress.fastprogress import html_styles; print(html_styles)']
 
 
-@pytest.mark.parametrize('magic', ['%%time\n', '%time ', '%%capture\n', '%%unpack\n'])
+@pytest.mark.parametrize('magic', ['%%time\n', '%time ', '%%unpack\n'])
 def test_the_line_behind_a_magic(magic):
     "The magic stands before the line that failed, and is none of it."
     done = start('-c', SESSION.replace('CELLS', repr(['%load_ext easing_fastai', "folder = 'a'", f"{magic}folder/'b'", '%diagnose'])), NO_COLOR='1')
