@@ -66,7 +66,7 @@ def enter(
     "Enters a row in the catalogue of kinds."
     def look(case, match):
         if row.general and is_none_elsewhere(case): return None
-        if row.where == 'brackets' and asked(case)[1] is None: return None # they are of a library
+        if row.where == 'brackets' and not case.in_worker and asked(case)[1] is None: return None # a library's
         said = shorten(case.message if row.general else match[0], 120)
         facts = {'the complaint': said or f'{type(case.error).__name__}, without a message'}
         if row.general: facts |= values_at(case)
