@@ -636,3 +636,57 @@ def test_words_where_Python_does_not_take_them(code):
     with pytest.raises(SyntaxError) as caught:
         compile(code, 'a.py', 'exec')
     assert [kind.name for kind in diagnose(caught.value).kinds] == ['words where Python does not take them']
+
+
+# ---- a cause is said where its evidence holds, and a change where it is for that very call ----
+
+TABLE = "table = pd.DataFrame({'name': [str(file) for file in files], 'age': [36. + i for i in range(24)], 'breed': [*'abcd']*5 + [*'abce'],\n" \
+        "                      'is_valid': [False]*20 + [True]*4})\n"
+AGES = TABLE + "dls = ImageDataLoaders.from_df(table, path='/', label_col='age', y_block=RegressionBlock, bs=4)\n"
+BREEDS = TABLE + "dls = ImageDataLoaders.from_df(table, path='/', label_col='breed', valid_col='is_valid', bs=4)\n"
+PAIRS = 'items = [(torch.rand(3), torch.tensor({})) for i in range(8)]\ndls = DataLoaders(DataLoader(items, bs=4), DataLoader(items, bs=4))\n'
+SAVED = DLS + "file = vision_learner(dls, arch).save('w', with_opt=False)\n"
+
+
+@pytest.mark.parametrize('code, fix, words', [
+    ("Path('flat').mkdir()\nfor file in files: shutil.copy(file, 'flat')\ndls = ImageDataLoaders.from_folder('flat')", '', 'in one folder'),
+    ("dls = ImageDataLoaders.from_folder(path, train='training', valid='validation', bs=4)", 'dls = ImageDataLoaders.from_folder(path, bs=4)', ''),
+    ("dls = ImageDataLoaders.from_folder(path, 'training', 'validation', bs=4)", 'dls = ImageDataLoaders.from_folder(path, bs=4)', ''),
+    (BREEDS + 'vision_learner(dls, arch).fit(1)', '', "'training images': '20'"),
+    (BREEDS.replace("'breed', v", "'name', v") + 'dls.valid.one_batch()', '', 'the right column'),
+    (SAVED + "learn = vision_learner(dls, models.resnet18, pretrained=False)\nlearn.load('w')", '', 'the model that these weights'),
+    (SAVED + "learn = vision_learner(dls, arch, n_out=3)\nlearn.load('w')", "learn = vision_learner(dls, arch, n_out=2)\nlearn.load('w')", '2 outputs'),
+    ('nn.Linear(2, 2).load_state_dict(nn.Linear(3, 2).state_dict())', '', 'the model that these weights'),
+    (SAVED + 'load_learner(file)', '', 'weights'),
+    (DLS + "def made(name, pretrained=False): return arch()\nlearn = vision_learner(dls, made('a'))", "learn = Learner(dls, made('a'))", ''),
+    (AGES + 'learn = vision_learner(dls, arch, loss_func=CrossEntropyLossFlat(), n_out=1)\nlearn.fit(1)', 'learn.loss_func = MSELossFlat()', ''),
+    (AGES + 'learn = vision_learner(dls, arch, loss_func=CrossEntropyLossFlat(), n_out=2)\nlearn.fit(1)', '', 'for each number'),
+    (PAIRS.format('i % 2.') + 'learn = Learner(dls, nn.Linear(3, 1), loss_func=F.cross_entropy)\nlearn.fit(1)', 'learn.loss_func = BCEWithLogitsLossFlat()', ''),
+    (LEARN + "learn.fit(1, cbs=EarlyStoppingCallback('val_loss', patience=3))", "learn.fit(1, cbs=EarlyStoppingCallback('valid_loss', patience=3))", ''),
+    (LEARN + "learn.fit(1, cbs=EarlyStoppingCallback(monitor='acc'))", "learn.fit(1, cbs=EarlyStoppingCallback(monitor='accuracy'))", ''),
+    (LEARN + "how = dict(monitor='acc')\nlearn.fit(1, cbs=EarlyStoppingCallback(**how))", '', 'one of these columns'),
+    (TABLE + "DataBlock((ImageBlock, CategoryBlock), get_x=lambda r: r['nam'], get_y=lambda r: r['breed']).dataloaders(table)", '', "`'name'`"),
+    (LEARN + 'learn.get_preds(files[:4])', 'learn.get_preds(dl=learn.dls.test_dl(files[:4]))', ''),
+    (LEARN + 'learn.recorder.losses', '', 'Train first'),
+    ('import torchvision.transforms as T\nImageDataLoaders.from_folder(path, batch_tfms=[T.Normalize([.5]*3, [.5]*3)])',
+     'ImageDataLoaders.from_folder(path)', 'float tensor'),
+    ('import torchvision.transforms as T\nImageDataLoaders.from_folder(path, item_tfms=[T.RandomRotation(9), T.ToTensor()])', '', 'by itself'),
+    ('def made(**settings): return ImageDataLoaders.from_folder(path, **settings)\nmade(item_tfms=aug_transforms())', '', 'among the `batch_tfms`'),
+    (TABLE + "table['name'] = [file.name for file in files]\nImageDataLoaders.from_df(table, path)", '', 'No file of the table is there'),
+    ('plt.imshow(torch.rand(8, 3, 28, 28))', '', 'x[0]'), ('plt.imshow(torch.rand(64, 14, 14))', '', 'x[0]')])
+def test_a_change_is_for_that_very_call(names, code, fix, words):
+    found = failure(code, names)
+    assert found.kind and found.fix == fix and words in f'{found.facts} {found.advice} {found.cause}', found
+    if fix: run(fix + '\nlearn.fit(1)'*('loss_func' in fix), names, 'the_change.py')
+
+
+@pytest.mark.parametrize('code, wrong', [
+    ('class Own(Callback):\n    def after_batch(self): self.learn.losses.append(self.loss)\n' + DLS + 'vision_learner(dls, arch, cbs=Own()).fit(1)', 'Train first'),
+    ("torch.rand(2, 2).mean('0')", 'dtype|else where a tensor'), ("torch.rand(4).view('a')", 'dtype|else where a tensor'), ("set_seed('42')", 'tensor|format is'),
+    ('import random\nrandom.choice({1, 2})', 'brackets'),
+    ("n = 7\nlearn = 'a'\ntorch.rand(3).view(n=2, size=learn)", 'n: 7'), (LEARN + 'a, b = learn.get_preds(with_decoded=True)', 'gives two'),
+    ('Learner(DataLoaders(DataLoader([(1,)]), DataLoader([(1,)])), nn.ReLU())', 'could not be checked'),
+    (OWN.format('get_image_files', ", splitter=GrandparentSplitter(train_name='training')"), 'training: None'),
+    ("pd.DataFrame({'a': [1]}).pop('b')", 'pxi'), (DLS + 'vision_learner(dls.train, models.resnet18, pretrained=False)', 'could not be checked')])
+def test_no_cause_without_its_evidence(names, code, wrong):
+    assert not re.search(wrong, str(found := failure(code, names))), found

@@ -1,6 +1,7 @@
 "`%load_ext easing_fastai` in IPython, without a notebook."
 import re
 
+import pytest
 from conftest import cold_start, start
 
 SESSION = """
@@ -39,6 +40,14 @@ def test_a_session():
     assert '%%unpack cannot wait, and this cell has an await outside a function.' in done.stderr
     assert 'ZeroDivisionError' in said['%%unpack'] and 'half(n=8)' in said['%%unpack --plumbing']
     assert '#f8f9fa' not in said['from fastprogress.fastprogress import html_styles; print(html_styles)']
+
+
+@pytest.mark.parametrize('magic', ['%%time\n', '%time ', '%%unpack\n'])
+def test_the_line_behind_a_magic(magic):
+    "The magic stands before the line that failed, and is none of it."
+    done = start('-c', SESSION.replace('CELLS', repr(['%load_ext easing_fastai', "folder = 'a'", f"{magic}folder/'b'", '%diagnose'])), NO_COLOR='1')
+    said = done.stdout.split('>>> %diagnose')[1]
+    assert "your line       folder/'b'" in said and 'folder = Path(folder)' in said and 'run_cell' not in said and 'and in' not in said, said
 
 
 NONSENSE = {

@@ -1,4 +1,5 @@
 "The tools on a network of timm, photographs and three classes; its weights are random, so no network is needed."
+import linecache
 import pickle
 import socket
 from hashlib import sha256
@@ -185,3 +186,13 @@ def test_names_that_are_none(name):
 def test_without_timm(monkeypatch):
     monkeypatch.setattr(fitting, 'find_spec', lambda name: None)
     with pytest.raises(FolderError, match=r'pip install "easing_fastai\[photos\]"'): fitting.architecture(NAME)
+
+
+def test_a_network_of_timm_in_the_place_of_its_name(folder):
+    "The name stands in the call; `create_model` alone is no architecture."
+    names = {'vision_learner': vision_learner, 'timm': timm, 'dls': learner(folder).dls}
+    code, file = f"learn = vision_learner(dls, timm.create_model('{NAME}', pretrained=False), pretrained=False)", 'somebodys_script.py'
+    linecache.cache[file] = (len(code), None, [code], file)
+    with pytest.raises(TypeError) as caught: exec(compile(code, file, 'exec'), names | {'__name__': 'somebodys_script'})
+    assert (change := diagnose(caught.value).fix) == f"learn = vision_learner(dls, '{NAME}', pretrained=False)"
+    exec(change, names)

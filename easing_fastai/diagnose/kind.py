@@ -111,7 +111,7 @@ def loaders_of(
     case: Case
 ) -> object: # a DataLoaders or None
     "The DataLoaders that were at work."
-    if (learn := learner_of(case)) is not None: return learn.dls
+    if (learn := learner_of(case)) is not None: return getattr(learn, 'dls', None) # None while it is being made
     if (found := case.find('dls', 'DataLoaders')) is not None: return found
     loader, held = loader_of(case), held_by_reader(case, 'DataLoaders').values()
     return next((dls for dls in held if any(one is loader for one in dls.loaders)), None)

@@ -139,18 +139,24 @@ def a_batch_of_one(case, match):
 def batch_transforms_among_the_item_transforms(case, match):
     "`aug_transforms` and `Normalize` work on whole batches of floats; `item_tfms` get one image of integers."
     facts = {'it was given': case.find('x'), 'transform': case.find('self', 'Transform')}
-    return in_loaders(case, facts, item_tfms=None, batch_tfms=written(case, 'item_tfms') or None)
+    if not (tfms := written(case, 'item_tfms')): return Found(facts, look='They belong among the `batch_tfms`.')
+    return in_loaders(case, facts, item_tfms=None, batch_tfms=tfms)
 
 @kind(error='TypeError', inside=r'torchvision\.transforms', link='vision.augment',
-      says='pic should be PIL Image or ndarray.*|img should be Tensor Image.*|Tensor is not a torch image.*')
+      says='pic should be PIL Image or ndarray.*|img should be Tensor Image.*|Tensor is not a torch image.*|'
+           'Input tensor should be a float tensor.*')
 def transforms_of_torchvision(case, match):
     "torchvision's transforms expect another kind of image than fastai's pipeline gives them, and get the labels, too."
     if loaders_of(case) is None and loader_of(case) is None: return None # in a program without fastai
     where = 'item_tfms' if written(case, 'item_tfms') else 'batch_tfms'
     size = re.search(r'Resize\(\(?(\d+)', written(case, where))
     facts = {where: written(case, where) or '?', 'the complaint': match[0]}
+    if set(re.findall(r'(\w+)\(', written(case, where))) - {'Compose', 'Resize', 'ToTensor', 'Normalize'}:
+        return Found(facts, look="fastai's own: `Resize` in `item_tfms`; `aug_transforms()`, `Normalize.from_stats(…)` "
+                                 'in `batch_tfms`. It makes a tensor by itself.')
     found = in_loaders(case, facts, batch_tfms=None, item_tfms=f'Resize({size[1]})' if size else None)
-    if found.fix: found.fix = f'from fastai.vision.all import Resize   # not the one of torchvision\n{found.fix}'
+    if not found.fix or not size: return found
+    found.fix = f'from fastai.vision.all import Resize   # not the one of torchvision\n{found.fix}'
     return found
 
 @kind(error='TypeError', inside='instantiate', link='vision.augment',

@@ -139,8 +139,15 @@ def no_images_found(case, match):
         one_up = one_up if one_up != named else f'{named}.parent'
         return Found(facts | {'beside it': 'train and valid'}, patched(line, LOADERS, _0=one_up))
     is_image = lambda file: (mimetypes.guess_type(file)[0] or '').startswith('image/')
-    if any(is_image(file) for _, _, files in os.walk(folder) for file in files):
+    places = [Path(place).relative_to(folder) for place, _, files in os.walk(folder) if any(map(is_image, files))]
+    if parts <= {place.parts[0] for place in places if place.parts}: # under their usual names
+        given = [f'_{i}' for i in (1, 2) if argument(line, LOADERS, i)]
+        return in_loaders(case, facts, **dict.fromkeys([*given, 'train', 'valid']))
+    if len({place.name for place in places}) > 1:
         return in_loaders(case, facts, valid=None, train=None, valid_pct='0.2', seed='42')
+    if places:
+        return Found(facts, look='Their names hold the class? `from_name_func`, `from_name_re`. A table? `from_df`.',
+                     cause='The images lie in one folder; `from_folder` wants a folder for each class.')
     facts['images in all of them'] = 'none'
     return Found(facts, look='Which folder holds your images? No other line finds one here.')
 
@@ -161,7 +168,7 @@ def no_folder_to_train_with(case, match):
         look = '`RandomSplitter(seed=42)` divides at random. In a table: is the column that says so true in each row?'
         return Found(facts | {'the splitter': splitter}, look=look, cause='The splitter puts nothing into training.')
     folders = folders_in(source) if isinstance(source, str|Path) else []
-    facts['the folder named for training'] = case.find('train')
+    if name := case.find('train'): facts['the folder named for training'] = name
     facts['the folders there are'] = ', '.join(folders) or 'none'
     if not call_in(loaders_line(case), 'from_folder'):
         return Found(facts, look='`GrandparentSplitter(train_name=…, valid_name=…)` wants the names of your folders.')
@@ -204,7 +211,8 @@ def new_label(
     "What is known about a label that the training images do not have."
     holds_vocab = [loader_of(case), case.find('self', 'Categorize')]
     vocab = next((list(vocab) for held in holds_vocab if (vocab := getattr(held, 'vocab', None)) is not None), [])
-    items = list(getattr(getattr(loaders_of(case), 'train_ds', None), 'items', ()))
+    items = getattr(getattr(loaders_of(case), 'train_ds', None), 'items', ())
+    items = list(items.values if is_a(items, 'DataFrame') else items) # rows of a table
     return {'the label': label, 'classes of the training images': vocab, 'training images': len(items)}, vocab, items
 
 def is_given(
@@ -225,7 +233,9 @@ def each_file_a_class_of_its_own(case, match):
         if 1 < len(set(folders)) <= len(items)/2: return in_loaders(case, facts, get_y='parent_label')
         return Found(facts, look='`get_y` of the DataBlock is the function that gives an image its label.')
     if not argument(line, r'from_(name|path)_func', 2) or not 1 < len(set(folders)) <= len(items)/2:
-        return Found(facts, look='Call your label function for a few files: many of them have to get the same label.')
+        look = 'Call your label function for a few files: many of them have to get the same label.'
+        cause = '' if folders else 'The label differs for nearly every row of the table.'
+        return Found(facts, look='Is it the right column?' if cause else look, cause=cause)
     found = in_loaders(case, facts | {'their folders': sorted(set(folders))}, 'from_path_func', _2='label_func')
     return Found(found.facts, f'def label_func(file): return file.parent.name   # gets a whole path\n{found.fix}')
 
@@ -314,6 +324,8 @@ def a_table_that_names_a_file_that_is_not_there(case, match):
         return Found(facts, f'{name} = {name}[[{keep}]]\n{in_loaders(case, facts).fix}')
     for other in sorted(Path(base).rglob(glob.escape(Path(row).name) + '*')): # in another folder or with an ending
         if found := re.fullmatch(rf'(?:(.+)/)?{re.escape(row)}(\.\w+)?', other.relative_to(base).as_posix()):
+            where, suff = Path(base, found[1] or ''), found[2] or ''
+            if not all((where/f'{name}{suff}').is_file() for name in table[column]): continue # a part of them
             folder, suff = (repr(part) if part else None for part in found.groups())
             return in_loaders(case, facts | {'but there is': other}, folder=folder, suff=suff)
     return Found(facts, look='No file of the table is there: look at the folder, and at how a row names its file.')

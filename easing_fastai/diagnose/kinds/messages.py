@@ -15,6 +15,7 @@ from typing import NamedTuple
 from ...base.show import shorten
 from ..kind import Found, in_loaders, kind, learner_line
 from .names import table
+from .python import asked
 from ..patch import argument, call_in, names_read, patched
 from ..traceback import Case, values_at
 
@@ -27,7 +28,7 @@ class Message(NamedTuple):
     says: str    # a pattern for its message
     inside: str  # a pattern for a call that was under way, or ''
     link: str    # where to read more
-    where: str   # the line to change: 'learner', 'loaders', or '' for the one that failed
+    where: str   # the line to change: 'learner', 'loaders', or '' for the one that failed; 'brackets' if those failed
     call: str    # a pattern for a call in that line; without it only `look` is said, and nothing if that is empty
     change: str  # of its arguments, as 'bs=4; seed='
     fix: str     # code
@@ -65,6 +66,7 @@ def enter(
     "Enters a row in the catalogue of kinds."
     def look(case, match):
         if row.general and is_none_elsewhere(case): return None
+        if row.where == 'brackets' and not case.in_worker and asked(case)[1] is None: return None # a library's
         said = shorten(case.message if row.general else match[0], 120)
         facts = {'the complaint': said or f'{type(case.error).__name__}, without a message'}
         if row.general: facts |= values_at(case)

@@ -50,7 +50,9 @@ def an_unknown_number_of_classes(case, match):
 def no_loss_known(case, match):
     "These DataLoaders do not say what kind of labels they have, so no loss can be chosen for them."
     dls = case.find('dls')
-    target = dls.loaders[0].dataset[0][1] if hasattr(dls, 'loaders') and hasattr(dls.loaders[0], 'dataset') else None
+    item = dls.loaders[0].dataset[0] if hasattr(dls, 'loaders') and hasattr(dls.loaders[0], 'dataset') else ()
+    if not isinstance(item, tuple|list) or len(item) < 2: return Found({'the first item': item}, look='Has it a label?')
+    target = item[1]
     number = is_a(target, 'float') or getattr(target, 'is_floating_point', lambda: False)()
     facts = {'dls was made of': getattr(dls, 'loaders', None), 'the first label': target}
     return in_learner(case, facts, loss_func='MSELossFlat()' if number else 'CrossEntropyLossFlat()')
@@ -130,10 +132,13 @@ def more_classes_than_outputs(case, match):
 def floats_as_classes(case, match):
     "Cross-entropy wants classes as integers (long); the targets are floats."
     if (facts := loss_facts(case)) is None: return None
-    target = prediction_and_target(case)[1]
+    prediction, target = prediction_and_target(case)
+    outputs, values = prediction.shape[min(1, prediction.ndim - 1)], set(target.unique().tolist())
     facts['the first targets'] = ', '.join(f'{value:g}' for value in target.flatten()[:4].tolist())
-    whole = bool((target == target.round()).all())
-    loss = 'lambda predictions, targets: F.cross_entropy(predictions, targets.long())' if whole else 'MSELossFlat()'
+    if prediction.ndim > target.ndim and outputs > 1 and values <= set(range(outputs)): # one of them for each output
+        loss = 'lambda predictions, targets: F.cross_entropy(predictions, targets.long())'
+    elif prediction.numel() != target.numel(): return Found(facts, look='An output for each class, or for each number?')
+    else: loss = 'BCEWithLogitsLossFlat()' if values <= {0, 1} else 'MSELossFlat()'
     return on_learner(case, facts, f'loss_func = {loss}')
 
 @kind(error='ValueError', says='Target size .* must be the same as input size', link='losses')
@@ -297,12 +302,16 @@ def a_callback_that_watches_nothing(case, match):
     recorder = getattr(tracker.learn or learner_of(case), 'recorder', None)
     columns, name = list(getattr(recorder, 'metric_names', ()))[1:-1], type(tracker).__name__
     facts = {'it watches': described(tracker.monitor), 'columns there are': ', '.join(columns)}
-    close = difflib.get_close_matches(tracker.monitor, columns, n=1) or ['valid_loss']
+    close = [column for column in columns if column.startswith(tracker.monitor)]
+    close = close or difflib.get_close_matches(tracker.monitor, columns, n=1) or ['valid_loss']
     lines = (case.statement, made_by(case, tracker), learner_line(case))
     line = next((line for line in lines if call_in(line, name)), '')
-    if tracker.monitor in columns or not line: return Found(facts, look=f'{name} watches one of these columns.')
+    first = next(iter(inspect.signature(type(tracker)).parameters), '')
+    place = '_0' if first == 'monitor' and argument(line, name, 0) else 'monitor'
+    if tracker.monitor in columns or not line or place == 'monitor' and not argument(line, name, place):
+        return Found(facts, look=f'{name} watches one of these columns.')
     follow = learner_line(case) if line == made_by(case, tracker) else ''
-    return Found(facts, '\n'.join(filter(None, [patched(line, name, monitor=repr(close[0])), follow])))
+    return Found(facts, '\n'.join(filter(None, [patched(line, name, **{place: repr(close[0])}), follow])))
 
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-055
 @kind(error='TypeError', says=r"forward\(\) got an unexpected keyword argument 'pretrained'", link='vision.learner')
@@ -314,9 +323,12 @@ def a_finished_model_for_an_architecture(case, match):
     if not written: return Found(facts, look='`Learner(dls, model)` takes a finished model.')
     call = ast.parse(written).body[0].value
     function = value_at(case, call.func) if isinstance(call, ast.Call) else None
-    takes = inspect.signature(function).parameters.keys() if inspect.isfunction(function) else set()
-    if {'pretrained', 'weights', 'kwargs'} & takes:
+    takes = inspect.signature(function).parameters if inspect.isfunction(function) else {}
+    needs = [name for name, one in takes.items() if one.default is one.empty and not str(one).startswith('*')]
+    if not needs and {'pretrained', 'weights', 'kwargs'} & takes.keys():
         return Found(facts, patched(line, LEARNER, _1=ast.unparse(call.func)))
+    if getattr(function, '__module__', '').startswith('timm') and (name := argument(written, 'create_model', 0)):
+        return Found(facts, patched(line, LEARNER, _1=name))
     if {keyword.arg for keyword in call_in(line, LEARNER).keywords} & {'pretrained', 'normalize', 'n_out', 'cut'}:
         return Found(facts, look='`Learner(dls, model)` takes a finished model, without settings of an architecture.')
     return Found(facts, patched(line, LEARNER, 'Learner'))

@@ -121,6 +121,9 @@ def a_row_that_the_table_does_not_have(case, match):
     columns = values_of(case, node.slice.elts[1]) if isinstance(node.slice, ast.Tuple) else []
     if any(one not in held.columns for one in columns): return None
     facts = {'asked for': case.error.args[0], 'the index': shorten(listed([repr(one) for one in held.index], 8), 150)}
+    if not indexer and isinstance(name := case.error.args[0], str):
+        look = instead(name, list(held.index)) or f'`{ast.unparse(node.value)}.index` are the names that it has.'
+        return Found(facts, look=look, cause=f'This row or column of a table has nothing of the name {name!r}.')
     names = [name for name in getattr(held, 'columns', ()) if key is not None and (held[name] == key).any()]
     if names: return Found(facts, look=f'It is in the column {names[0]!r}: `.set_index({names[0]!r})` before `.loc`.')
     return Found(facts, look='Rows by their position: `.iloc[…]`; after rows were left out, `.reset_index(drop=True)`.')

@@ -111,8 +111,8 @@ def a_model_of_another_version(case, match):
                         '# there: learn.save("weights"); and in the new one: learn.load("weights")')
 
 # %% ../../../nbs/api/diagnose/kinds/57_saving.ipynb #cell-024
-@kind(error='AttributeError', says="'(?:dict|OrderedDict)' object has no attribute 'dls'", inside='load_learner',
-      link=ISSUES + '2861')
+@kind(error='AttributeError', inside='load_learner', link=ISSUES + '2861',
+      says=r"'(?:dict|(?:\w+\.)?OrderedDict)' object has no attribute 'dls'")
 def weights_in_the_place_of_a_Learner(case, match):
     "The file holds weights, made by `learn.save`; `load_learner` wants what `learn.export` made."
     file, held = Path(case.find('fname')), list(held_by_reader(case, 'Learner'))
@@ -136,14 +136,18 @@ def more_than_weights_in_a_file(case, match):
 @kind(error='RuntimeError', says=r'Error\(s\) in loading state_dict', link='learner')
 def weights_of_another_model(case, match):
     "The saved weights belong to a model with other layers or another number of classes."
-    shape = r'torch.Size\(\[(\d+)[^\]]*\]\)'
+    shape, learn = r'torch.Size\(\[(\d+)([^\]]*)\]\)', learner_of(case)
     mismatch = rf'size mismatch for (\S+): copying a param with shape {shape} from .*?current model is {shape}'
-    if (sizes := re.search(mismatch, case.message)) is None:
+    sizes = re.findall(mismatch, case.message)
+    layer = lambda weight: weight.rpartition('.')[0]
+    last = [layer(weight) for weight, _ in learn.model.named_parameters()][-1:] if learn is not None else []
+    others = [weight for weight, _, inputs, _, here in sizes if [layer(weight)] != last or inputs != here]
+    if others or not sizes or 'key(s)' in case.message: # more than another number of classes
         return Found({'the complaint': case.message[:200]}, look='Make the model that these weights were saved from.')
-    vocab = getattr(getattr(learner_of(case), 'dls', None), 'vocab', None)
-    facts = {'layer': sizes[1], 'in the file': f'{sizes[2]} outputs', 'in your model': f'{sizes[3]} outputs'}
+    vocab, (weight, there, _, here, _) = getattr(learn.dls, 'vocab', None), sizes[0]
+    facts = {'layer': weight, 'in the file': f'{there} outputs', 'in your model': f'{here} outputs'}
     facts |= {'your classes': list(vocab)} if vocab is not None else {}
-    found = in_learner(case, facts, n_out=sizes[2])
+    found = in_learner(case, facts, n_out=there)
     if found.fix: found.fix += f'\n{case.statement}'
     return found
 

@@ -134,14 +134,17 @@ def an_image_to_predict_that_is_not_there(case, match):
 @kind(error='TypeError|AttributeError', says='.', inside=r'learner\.get_preds', link='learner')
 def no_loader_to_predict(case, match):
     "`get_preds` wants a loader of prepared batches; files are made into one by `test_dl`."
-    given = (case.inside(r'learner\.get_preds') or {}).get('dl')
-    if case.inside(r'learner\.predict') is not None or not is_a(given, 'list|tuple|L|PurePath|str'): return None
-    files, name = argument(case.statement, 'get_preds', 'dl'), name_held(case, learner_of(case), 'learn')
+    made, files = case.inside(r'learner\.get_preds') or {}, 'list|tuple|L|PurePath|str|DataFrame'
+    where = next((name for name in ('ds_idx', 'dl') if is_a(made.get(name), files)), None) # ds_idx comes first
+    if case.inside(r'learner\.predict') is not None or where is None: return None
+    given, place = made[where], {'ds_idx': 0, 'dl': 'dl'}[where]
+    files, name = argument(case.statement, 'get_preds', place), name_held(case, learner_of(case), 'learn')
     if not files: return Found({'it was given': given}, look='`learn.dls.test_dl(files)` makes a loader.')
     one = isinstance(given, str|Path)
     if one and Path(given).is_dir(): files, one = f'get_image_files({files})', False
     loader = f'{name}.dls.test_dl({f"[{files}]" if one else files})'
-    return Found({'it was given': given}, patched(case.statement, 'get_preds', dl=loader))
+    change = {'_0': f'dl={loader}'} if where == 'ds_idx' else {'dl': loader}
+    return Found({'it was given': given}, patched(case.statement, 'get_preds', **change))
 
 # %% ../../../nbs/api/diagnose/kinds/56_training.ipynb #cell-d06
 GIVES = {'predict': 'three: the label, its number, the probabilities', 'one_batch': 'two: images and labels',
@@ -153,6 +156,7 @@ def another_number_of_results(case, match):
     statement = next(iter(parsed(case.statement).body), None)
     name = called_name(statement.value) if isinstance(getattr(statement, 'value', None), ast.Call) else ''
     if name not in GIVES or not case.own or case.calls[-1] is not case.before[-1]: return None
+    if 'with_' in case.statement: return None # it gives more then
     return Found({'names': match[1], f'{name} gives': GIVES[name]}, look=f'`{name}` gives {GIVES[name]}.')
 
 # %% ../../../nbs/api/diagnose/kinds/56_training.ipynb #cell-d08
