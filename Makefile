@@ -99,7 +99,7 @@ test-real: $(STAMP)
 	$(TESTS) -m real
 
 prove: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m prove
+	$(TESTS) -m prove
 
 faults: $(STAMP)
 	$(BIN)/python tests/faults.py
