@@ -164,7 +164,8 @@ def workshop_beside(
         folder.parent.mkdir(parents=True, exist_ok=True)
         workshop = workshop_for(folder)
         try: yield workshop
-        finally: shutil.rmtree(workshop, ignore_errors=True)
+        finally:
+            with signals_wait(): shutil.rmtree(workshop, ignore_errors=True)
     finally:
         for parent in made:
             with suppress(OSError, ValueError): parent.rmdir()
@@ -224,7 +225,8 @@ def whole_folder(
                 elif not replace and folder.exists(): return # another process was faster: its copy is as good
                 raise
             if replaces: shutil.rmtree(previous, ignore_errors=True)
-    finally: shutil.rmtree(workshop, ignore_errors=True)
+    finally:
+        with signals_wait(): shutil.rmtree(workshop, ignore_errors=True)
 
 # %% ../../nbs/api/base/01_files.ipynb #cell-b35
 CLAIM = 'claim' # the name of a note in a workshop
