@@ -803,6 +803,15 @@ def test_a_file_that_you_have_changed_stays(name, previous, photos):
     assert code == 1 and f'{name} is not as it was written' in output and 'overwritten' in output and state(out) == before
 
 
+def test_what_systems_lay_into_a_folder_is_nobodys(previous):
+    out, _ = previous
+    for name in ('.DS_Store', 'Thumbs.db', 'desktop.ini'):
+        (out / name).touch()
+    refuse_to_overwrite(out)
+    (out / 'notes.txt').touch()
+    with pytest.raises(FolderError, match='notes.txt'): refuse_to_overwrite(out)
+
+
 def test_a_card_that_was_only_formatted_and_one_of_before(previous):
     out, _ = previous
     card = json.loads((out / 'model.json').read_text())

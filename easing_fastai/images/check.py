@@ -171,12 +171,12 @@ def look_at_all(
     files: list[Path],    # named like images
     on_progress: Callable # called with how many are done, and of how many
 ) -> list[Seen]: # in the same order
-    "Looks at files with as many threads as there are processors."
+    "Looks at files with as many threads as there are processors, and no more than eight."
     n_png = sum(file.suffix.lower() == '.png' for file in files)
     def look(file, is_sampled): return look_at(file, n_png <= MANY, is_sampled)
     sampled = [i % (1 + n_png//MANY) == 0 for i in range(len(files))] # at most MANY are decoded anyway
     Image.init() # all formats, before the threads begin
-    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool: # an image may take a gigabyte
         warnings.simplefilter('ignore') # Pillow warns of what is in the table anyway
         seen = []
         try:

@@ -31,6 +31,7 @@ from ..base.files import MADE_BY, FolderError, expanded, home_relative, is_model
 from ..base.files import try_to_make, whole_folder
 from ..base.formats import GET_HEIC, cut_off_is_damaged, has_many_scans, image_formats
 from ..base.show import shorten
+from ..images.contents import LEFT_BY_SYSTEMS
 from ..images.one_file import MOST_CHANGED, damage_of_png, fits_ending, share_that_changes
 from .fit import KnownImage, Upright, architecture, untrained
 
@@ -142,7 +143,7 @@ def refuse_to_overwrite(
     refuse_to_replace(folder)
     if not folder.exists(): return
     try:
-        names = {file.name for file in folder.iterdir()} - {'.DS_Store'}
+        names = {file.name for file in folder.iterdir() if file.name.lower() not in ('.ds_store', *LEFT_BY_SYSTEMS)}
         ours = {name for name in names & FILES if not (folder/name).is_symlink() and (folder/name).is_file()}
         changed = changed_files(folder) if names == ours and is_model(folder) else []
     except OSError as e: raise FolderError(f'{where} cannot be looked at: {e.strerror}. {advice}') from e
