@@ -143,7 +143,8 @@ def refuse_to_overwrite(
     refuse_to_replace(folder)
     if not folder.exists(): return
     try:
-        names = {file.name for file in folder.iterdir() if file.name.lower() not in ('.ds_store', *LEFT_BY_SYSTEMS)}
+        by_systems = {'.ds_store', *LEFT_BY_SYSTEMS}
+        names = {file.name for file in folder.iterdir() if file.name.lower() not in by_systems}
         ours = {name for name in names & FILES if not (folder/name).is_symlink() and (folder/name).is_file()}
         changed = changed_files(folder) if names == ours and is_model(folder) else []
     except OSError as e: raise FolderError(f'{where} cannot be looked at: {e.strerror}. {advice}') from e
