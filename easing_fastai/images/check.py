@@ -176,8 +176,7 @@ def look_at_all(
     def look(file, is_sampled): return look_at(file, n_png <= MANY, is_sampled)
     sampled = [i % (1 + n_png//MANY) == 0 for i in range(len(files))] # at most MANY are decoded anyway
     Image.init() # all formats, before the threads begin
-    at_once = min(8, os.cpu_count() or 1) # an image may take a gigabyte
-    with warnings.catch_warnings(), ThreadPoolExecutor(at_once) as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool: # each may take 1 GB
         warnings.simplefilter('ignore') # Pillow warns of what is in the table anyway
         seen = []
         try:
