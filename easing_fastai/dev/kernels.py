@@ -25,7 +25,7 @@ from jupyter_client.provisioning import LocalProvisioner
 
 # %% ../../nbs/dev/02_kernels.ipynb #cell-005
 IMPORTED = ('torch', 'torch._dynamo', 'torchvision', 'pandas', 'scipy.stats', 'scipy.ndimage',
-            'sklearn.model_selection', 'timm', 'ipykernel.kernelapp')
+            'sklearn.model_selection', 'timm', 'matplotlib.pyplot', 'plum', 'requests', 'ipykernel.kernelapp')
 
 def become_kernel(
     argv: list[str],     # of the program `ipykernel_launcher`
@@ -98,6 +98,7 @@ class ForkServer:
         # -P: nothing of the working folder is imported
         command = [sys.executable, '-P', '-c', 'from easing_fastai.dev.kernels import fork_server; fork_server()']
         env = {name: value for name, value in env.items() if name != 'OMP_NUM_THREADS'} # that is each kernel's own
+        env['MPLBACKEND'] = 'module://matplotlib_inline.backend_inline' # read when matplotlib is imported
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                         stderr=subprocess.DEVNULL, env=env, start_new_session=True)
 
