@@ -9,7 +9,7 @@ __all__ = ['IMPORTED', 'FORK_SERVER', 'become_kernel', 'fork_server', 'ForkedPro
            'kernel_manager']
 
 # %% ../../nbs/dev/02_kernels.ipynb #cell-002
-import json, os, signal, subprocess, sys
+import atexit, gc, json, os, signal, subprocess, sys, traceback
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -55,9 +55,15 @@ def fork_server():
     "Forks a kernel for each line of its input, the arguments of `become_kernel`, and prints the number of its process."
     for name in IMPORTED:
         with suppress(ImportError): import_module(name) # a kernel that needs it will say so
+    gc.freeze() # kernels need not look through what was imported, which would copy all of it
     signal.signal(signal.SIGCHLD, signal.SIG_IGN) # nobody waits for kernels that ended
     while line := sys.stdin.readline():
-        if (pid := os.fork()) == 0: return become_kernel(**json.loads(line))
+        if (pid := os.fork()) == 0:
+            try: become_kernel(**json.loads(line))
+            except Exception: traceback.print_exc()
+            finally:
+                atexit._run_exitfuncs()
+                os._exit(0)
         print(pid, flush=True)
 
 # %% ../../nbs/dev/02_kernels.ipynb #cell-009
