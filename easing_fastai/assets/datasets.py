@@ -62,8 +62,8 @@ N_IMAGES = {
     'mnist_sample':  {'train/3': 6131, 'train/7': 6265, 'valid/3': 1010, 'valid/7': 1028},
     'digits_sample': {'train/3': 1168, 'train/7': 1144, 'valid/3': 37, 'valid/7': 36},
     'hymenoptera_data': {'train/ants': 124, 'train/bees': 121, 'val/ants': 70, 'val/bees': 83},
-    'photo_patches': {'train/leaves': 80, 'train/petals': 55, 'train/sky': 64, 'train/temple': 91, 'train/trees': 42,
-                      'val/leaves': 49, 'val/petals': 22, 'val/sky': 16, 'val/temple': 24, 'val/trees': 18},
+    'photo_patches': {'train/leaves': 35, 'train/petals': 24, 'train/sky': 33, 'train/temple': 45, 'train/trees': 18,
+                      'val/leaves': 25, 'val/petals': 14, 'val/sky': 5, 'val/temple': 10, 'val/trees': 12},
 }
 WITH_TABLE = {'mnist_sample', 'digits_sample'} # these have a labels.csv
 MADE_HERE = {'digits_sample', 'photo_patches'} # these are drawn and cut by the package
@@ -72,10 +72,10 @@ MADE_HERE = {'digits_sample', 'photo_patches'} # these are drawn and cut by the 
 FILES_DIGEST = {'mnist_sample': '607d38568845bd04e6ad212c2e2a4c0c57b2e51a4a44ba3acc4c5bb8dc269788',
                 'hymenoptera_data': 'd567ed8df577b22da810ab40fc9cd422281b5cd220e2de716aabf9bb89e48d02',
                 'digits_sample': '2ee89cc03741d78e5abf942af94d675f57a82762dc93c82e0468c31668571569',
-                'photo_patches': 'e11395cdd6b5d70554370de08de691f6fc46b7fdd635eb1f89047f134d8e8c98'}
+                'photo_patches': '4a28caabfe98c46737dd41c47d0f9330d3673f0327a38f49eb8c9abb873a77f2'}
 PIXELS_DIGEST = {'mnist_sample': '9931fe127b35694afbbe5fd75762ef68931311d931bc5af492c1402f3ae65069',
                  'digits_sample': '468b47b8fa76d72dae89f3bbf7a705d7c3773f33062d38a26ef3f4dbe34add18',
-                 'photo_patches': '7583c7010b2f7b9e5d155a6f2d2018502506f8c5488a56662c332b5ec0c842a2'}
+                 'photo_patches': 'b561ea3a516a5f293c09a8d2426d588d57950a9ebcf1b55ee7e13e55074a746c'}
 DEPTH = 3 # folders that are looked into, one below the other: a link may lead in a circle
 
 # %% ../../nbs/api/assets/20_datasets.ipynb #cell-d06

@@ -17,7 +17,7 @@ from .datasets import downloaded, files_digest, there_or_made
 from ..base.files import whole_folder
 
 # %% ../../nbs/api/assets/20b_photographs.ipynb #cell-006
-SIDE, STEP = 64, 16 # of a patch, and from one to the next, in pixels
+SIDE, STEP = 64, 24 # of a patch, and from one to the next, in pixels
 REGIONS = { # class: photograph, rectangles for training and for validation (left, top, right, bottom)
     'leaves': ('flower.jpg', (460, 0, 640, 220), (0, 0, 160, 160)),
     'petals': ('flower.jpg', (192, 100, 430, 230), (192, 240, 420, 330)),

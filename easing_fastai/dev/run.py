@@ -185,6 +185,7 @@ def run_side_by_side(
     "Runs chapters, those that measure time last and one by one; whatever ends it ends all kernels."
     timed, stop = [path for path in paths if jobs > 1 and measures_time(path)], Event()
     for together, n in ([path for path in paths if path not in timed], jobs), (timed, 1):
+        if n > 1: together.reverse() # the longest are the last ones: begun first, none is left to one core at the end
         env = {'OMP_NUM_THREADS': str(max(1, usable_cores()//n))} if n > 1 else {}
         with ThreadPoolExecutor(n) as pool:
             running = [pool.submit(run_chapter, path, folder, partial(on_cell, path), stop, **env) for path in together]
