@@ -2,6 +2,7 @@
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -106,3 +107,27 @@ def test_a_killed_rank_ends_the_command_with_a_message(place):
     # The launcher names the rank and the signal. The process that is left says so, too, if the launcher leaves it the time.
     assert 'Process 1 of 2 was killed by signal 9' in why_it_failed(text, 2), text
     assert not out.exists() and not [p.name for p in place.iterdir() if p.name.startswith('.never')]
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='elsewhere kernels are not forked')
+def test_when_a_run_is_killed_its_kernels_end_too(tmp_path):
+    code = """
+import asyncio, os, sys
+from pathlib import Path
+from easing_fastai.dev.kernels import FORK_SERVER, kernel_manager
+folder = Path(sys.argv[1])
+async def start():
+    manager = kernel_manager(folder)
+    await manager.start_kernel(env=dict(os.environ), cwd=folder, stderr=(folder/'log.txt').open('w'))
+    client = manager.client()
+    client.start_channels()
+    await client.wait_for_ready()
+    print(FORK_SERVER.process.pid, manager.provisioner.pid, flush=True)
+    sys.stdin.readline()
+asyncio.run(start())
+"""
+    with subprocess.Popen([sys.executable, '-c', code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
+        started = [psutil.Process(int(pid)) for pid in running.stdout.readline().split()]
+        assert len(started) == 2 and all(process.is_running() for process in started)
+        running.kill()
+    assert psutil.wait_procs(started, timeout=60)[1] == []
