@@ -133,19 +133,22 @@ def command(*args) -> tuple[int, str]:
 
 
 # Each file of tests is run by one process, which keeps what the file has prepared; the files that take longest begin.
-# Notebooks are run one by one, by whichever process is free; so they fill up the end.
+# Notebooks and proofs are run one by one, by whichever process is free; so they fill up the end.
 LONG = ['test_training', 'test_in_memory', 'test_unpack', 'test_diagnose', 'test_cli', 'test_package', 'test_browser']
 
 
 @pytest.hookimpl(tryfirst=True) # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]):
+    def is_alone(item: pytest.Item) -> bool:
+        return 'notebook' in item.keywords or 'prove' in item.keywords
+
     def place(item: pytest.Item) -> tuple:
         name = item.path.stem
-        return 'notebook' in item.keywords, LONG.index(name) if name in LONG else len(LONG), name
+        return is_alone(item), LONG.index(name) if name in LONG else len(LONG), name
 
     items.sort(key=place)
     for item in items:
-        if 'notebook' not in item.keywords:
+        if not is_alone(item):
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
