@@ -63,6 +63,7 @@ def uploads(tmp_path_factory) -> Path:
     (folder / 'cut.jpg').write_bytes((folder / 'photo.jpg').read_bytes()[:20_000])
     (folder / 'page.svg').write_text('<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>')
     Image.new('1', (10_000, 10_000)).save(folder / 'bomb.png')
+    Image.fromarray(np.arange(65_536, dtype=np.uint16).reshape(256, 256)).save(folder / 'deep.png')
     return folder
 
 
@@ -121,7 +122,7 @@ def test_the_page_says_what_predict_says(server, model, uploads, name):
 
 
 @pytest.mark.parametrize('name, words', [
-    ('text.jpg', 'text.jpg is not an image'), ('empty.jpg', 'not an image'), ('cut.jpg', 'damaged or cut off'),
+    ('text.jpg', 'text.jpg is not an image'), ('empty.jpg', 'not an image'), ('deep.png', 'Save it with 8 bits'), ('cut.jpg', 'damaged or cut off'),
     ('page.svg', 'not an image'), ('bomb.png', '100 megapixels'),
 ])
 def test_what_gets_no_prediction(server, uploads, name, words):
@@ -175,6 +176,17 @@ def test_a_name_that_is_not_of_this_computer(server):
                        (f'localhost:{port}', 200), ('127.0.0.1', 200), ('[::1]', 200)):
         for path in ('/', '/config', '/gradio_api/info'):
             assert httpx.get(server[1] + path, headers={'host': host}).status_code == code, (host, path)
+
+
+@pytest.mark.parametrize('settings, strange', [({}, 403), ({'SPACE_ID': 'me/mine'}, 200), ({'GRADIO_SERVER_NAME': '0.0.0.0'}, 200)],
+                         ids=['this computer', 'Spaces', 'all'])
+def test_names_of_the_exported_page(space, tmp_path, settings, strange):
+    import httpx
+
+    port = free_port()
+    with served('app.py', cwd=space, env={'GRADIO_SERVER_PORT': str(port), 'HOME': str(tmp_path), **settings}):
+        for host, code in ((f'evil.example:{port}', strange), (f'localhost:{port}', 200)):
+            assert httpx.get(f'http://127.0.0.1:{port}/config', headers={'host': host}).status_code == code
 
 
 def test_who_listens_for_others_is_called_as_they_like(model, tmp_path):

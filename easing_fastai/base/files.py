@@ -245,7 +245,8 @@ def claimed(
     from filelock import FileLock, Timeout # only where it is wanted
     folder = expanded(folder.absolute())
     with workshop_beside(folder) as workshop:
-        lock = FileLock(file := folder.with_name(f'.{folder.name}.lock'), timeout=0)
+        file = folder.with_name(f'.{folder.name}.lock')
+        lock, is_new = FileLock(file, timeout=0), not file.exists()
         try: lock.acquire()
         except Timeout as e:
             who = f', {" or ".join(pids)},' if (pids := makers_of(folder, workshop)) else ''
@@ -255,7 +256,7 @@ def claimed(
         try: yield
         finally:
             with suppress(OSError):
-                if lock.is_locked: file.unlink() # on Windows the lock does it
+                if is_new or lock.is_locked: file.unlink() # on Windows the lock does it
             lock.release()
 
 # %% ../../nbs/api/base/01_files.ipynb #cell-b26

@@ -29,10 +29,10 @@ from torch import nn
 from ..assets.network import AssetError
 from ..base.files import MADE_BY, FolderError, expanded, home_relative, is_model, printable, refuse_to_replace
 from ..base.files import try_to_make, whole_folder
-from ..base.formats import GET_HEIC, cut_off_is_damaged, has_many_scans, image_formats
+from ..base.formats import GET_HEIC, cut_off_is_damaged, has_many_scans, image_formats, share_that_changes
 from ..base.show import shorten
 from ..images.contents import LEFT_BY_SYSTEMS
-from ..images.one_file import MOST_CHANGED, damage_of_png, fits_ending, share_that_changes
+from ..images.one_file import damage_of_png, fits_ending
 from .fit import KnownImage, Upright, architecture, untrained
 
 # %% ../../nbs/api/train/72_model.ipynb #cell-m01
@@ -289,7 +289,7 @@ def checked_image(
         with cut_off_is_damaged(), Image.open(file, formats=image_formats()) as opened: # once: or a program is seen
             if has_many_scans(opened): raise ValueError('it has more than 100 scans')
             kind, image = opened.format, KnownImage(opened.convert('RGB'))
-            if opened.mode.startswith(('I', 'F')) and share_that_changes(opened) > MOST_CHANGED:
+            if share_that_changes(opened):
                 warnings.warn(f'{where} has 16 or 32 bits per colour: what is above 255 is read as white, in training '
                               'as well. Save all images with 8 bits.', DeepColours, stacklevel=2)
         with open(file, 'rb') as stream:
