@@ -497,6 +497,9 @@ def test_several_columns_of_zeros_and_ones(tmp_path):
 
 TABLES = { # of 24 images: the columns, what is in them after the names, what is said; None: it is read
     'several labels': ('fname,labels', ['person', 'chair person', 'car', 'chair', 'car person'], "several labels, such as 'c"),
+    'lists as text': ('name,label', ['"[\'cat\', \'dog\']"', '"[\'cat\']"', '"[\'dog\']"'], "lists written as text, such as ['cat', 'dog']"),
+    'no row has one label': ('name,label', ['cat;dog', 'dog;cow', 'cat;cow'], "several labels, such as 'cat;cow'"),
+    'a class called train': ('name,bus,car,train', ['1,0,0', '0,1,0', '0,0,1'], 'the columns bus, car, train have a 1'),
     'two words': ('fname,labels', ['great dane', 'dane', 'polar bear', 'brown bear'], None),
     'two columns': ('image,site,diagnosis', ['north,ill', 'south,healthy', 'south,ill', 'north,healthy'], 'the columns site, diagnosis may each have'),
     'one of two is called label': ('image,site,label', ['north,ill', 'south,healthy', 'south,ill', 'north,healthy'], None),
