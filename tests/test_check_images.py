@@ -346,6 +346,12 @@ def test_a_table_that_nothing_can_be_trained_on(tmp_path, table, words):
     assert not check.ok and words in str(check).replace('\n', ' ') or words in check.layout.csv.problem
 
 
+def test_a_space_that_nobody_sees(tmp_path):
+    noise(tmp_path, *(f'{i}.png' for i in range(24)))
+    (tmp_path / 'labels.csv').write_text('name,label\n' + ''.join(f'{i}.png,{("cat", "cat" + chr(0x200b), "dog")[i % 3]}\n' for i in range(24)), encoding='utf-8')
+    assert [(row.where, row.found) for row in check_images(tmp_path).problems if row.kind == 'alike'] == [('cat', 'and cat\\u200b')]
+
+
 def test_sides_are_no_classes(tmp_path):
     noise(tmp_path, *(f'{side}/{label}/{i}.png' for side in ('train', 'dev') for label in ('cat', 'dog') for i in range(12)))
     layout = check_images(tmp_path).layout

@@ -356,12 +356,13 @@ def test_what_is_in_the_space(space):
     assert Image.open(space / 'examples' / '2.jpg').format == 'JPEG' and 'THRESHOLD = 0.5' in (space / 'app.py').read_text()
 
 
-def test_a_full_disk_is_no_fault_of_the_network(monkeypatch):
+@pytest.mark.parametrize('error', [OSError(28, 'No space left on device'), ModuleNotFoundError("No module named 'onnxscript'")], ids=['full disk', 'no module'])
+def test_what_is_no_fault_of_the_network(monkeypatch, error):
     from easing_fastai.serve import onnx_file
 
-    def full(model): raise OSError(28, 'No space left on device')
-    monkeypatch.setattr(onnx_file, 'onnx_of', full)
-    with pytest.raises(OSError, match='No space left'):
+    def failing(model): raise error
+    monkeypatch.setattr(onnx_file, 'onnx_of', failing)
+    with pytest.raises((OSError, onnx_file.ExportError), match='No space left|No module named.*pip install'):
         onnx_file.checked_onnx(None)
 
 

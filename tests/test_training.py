@@ -380,6 +380,15 @@ def test_the_field_that_is_wrong_is_named(field, found, trained, tmp_path):
     assert code == 1 and f"model.json: {field} is {'missing' if found is None else ''}" in output and 'must be' in output
 
 
+def test_a_huge_network_in_a_card_is_not_built(trained, tmp_path, monkeypatch):
+    copy = Path(shutil.copytree(trained[0], tmp_path / 'model'))
+    values = json.loads((copy / 'model.json').read_text(encoding='utf-8')) | {'arch': 'vit_h_14'}
+    (copy / 'model.json').write_text(json.dumps(values), encoding='utf-8')
+    monkeypatch.setattr('easing_fastai.train.model.SPARE', 1_000_000)
+    with pytest.raises(ModelError, match='do not fit the network vit_h_14') as raised: load_model(copy)
+    assert 'has more than' in str(raised.value.__cause__)
+
+
 @pytest.mark.parametrize('change', [{'labels': ['a', 'b']}, {'arch': '../../evil'}, {'arch': 'resnet34'}])
 def test_a_card_of_other_weights(change, trained, tmp_path):
     copy = Path(shutil.copytree(trained[0], tmp_path / 'model'))

@@ -55,8 +55,9 @@ def typed(
     path: str|Path
 ) -> str: # with `~` for the home folder, where that needs no quotation marks
     "A path as one types it after a command: in quotation marks if a shell would take it for something else."
-    if re.fullmatch(r'[\w@%+=:,./~-]+', name := home_relative(path)): return name
-    name = printable(path) # within quotation marks a shell knows no ~
+    here = './' if str(path).startswith('-') else '' # or it would be an option
+    if re.fullmatch(r'[\w@%+=:,./~-]+', name := here + home_relative(path)): return name
+    name = here + printable(path) # within quotation marks a shell knows no ~
     return shlex.quote(name) if os.name == 'posix' else f'"{name}"'
 
 # %% ../../nbs/api/base/01_files.ipynb #cell-b06
