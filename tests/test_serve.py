@@ -79,7 +79,7 @@ def served(*args, cwd: Path, env: dict | None = None):
                                env={**os.environ, 'PYTHONUNBUFFERED': '1', **(env or {})})
     try:
         line = process.stdout.readline()
-        assert (address := re.search(r'http://(127\.0\.0\.1|\[::1\]):\d+', line)), line + process.communicate(timeout=HANGS)[1]
+        assert (address := re.search(r'http://(127\.0\.0\.1|localhost|\[::1\]):\d+', line)), line + process.communicate(timeout=HANGS)[1]
         yield process, address[0]
     finally:
         process.send_signal(signal.SIGINT)

@@ -6,9 +6,9 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/base/files.html.md"""
 
 # %% auto #0
 __all__ = ['ARCHIVES', 'MADE_BY', 'FolderError', 'expanded', 'home_relative', 'printable', 'typed', 'existing_folder', 'is_model',
-           'is_over', 'remove_leftovers', 'whole_file', 'signals_wait', 'workshop_for', 'workshop_beside',
-           'try_to_make', 'refuse_to_replace', 'refuse_existing_file', 'whole_folder', 'makers_of', 'claimed',
-           'PackageError', 'noted_hashes', 'packaged', 'rows_of', 'wrong_digest']
+           'is_over', 'remove_leftovers', 'signals_wait', 'workshop_for', 'workshop_beside', 'whole_file',
+           'refuse_to_replace', 'refuse_existing_file', 'whole_folder', 'makers_of', 'claimed', 'PackageError',
+           'noted_hashes', 'packaged', 'rows_of', 'wrong_digest']
 
 # %% ../../nbs/api/base/01_files.ipynb #cell-002
 import base64, csv, hashlib, json, os, platform, re, shlex, shutil, signal, tempfile, threading
@@ -110,28 +110,9 @@ def remove_leftovers(
     path: Path # to be made
 ):
     "Removes what killed processes of this computer left beside a file or a folder they were making."
-    before_pid, after_name = f'.{platform.node()}-', f'.{path.name}-{platform.node()}-'
-    for left in path.parent.glob(f'{escape(after_name)}*-*'):
+    for left in path.parent.glob(f'.{escape(path.name)}-{platform.node()}-*-*'):
         if left.name.endswith('.previous') and not path.exists(): continue # nothing has taken its place
         if not left.is_symlink() and is_over(left.name.split('-')[-2]): shutil.rmtree(left, ignore_errors=True)
-    for left in path.parent.glob(f'{escape(before_pid)}*-{escape(path.name)}'):
-        pid = left.name.removeprefix(before_pid).removesuffix(f'-{path.name}')
-        if is_over(pid) and left.is_file(): left.unlink(missing_ok=True)
-
-# %% ../../nbs/api/base/01_files.ipynb #cell-b08
-@contextmanager
-def whole_file(
-    file: Path # to be written, or replaced if it is there
-):
-    "Gives the path of an unfinished file to write; it becomes `file` when the block ends well, else it disappears."
-    remove_leftovers(file)
-    unfinished = file.with_name(f'.{platform.node()}-{os.getpid()}-{file.name}') # some writers go by the ending
-    unfinished.unlink(missing_ok=True) # its name can be guessed: no link that somebody has laid there is followed
-    os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-    try:
-        yield unfinished
-        os.replace(unfinished, file)
-    finally: unfinished.unlink(missing_ok=True)
 
 # %% ../../nbs/api/base/01_files.ipynb #cell-b11
 @contextmanager
@@ -148,34 +129,40 @@ def signals_wait():
     for number in sent: signal.raise_signal(number)
 
 # %% ../../nbs/api/base/01_files.ipynb #cell-006
+@contextmanager
 def workshop_for(
-    folder: Path # to be made; the one that it lies in is there
-) -> Path: # a new folder beside it
-    "Where a folder is made until it is whole."
-    mark = f'.{folder.name}-{platform.node()}-{os.getpid()}-'
-    return Path(tempfile.mkdtemp(prefix=mark, dir=folder.parent))
+    path: Path # a file or a folder to be made; the folder that it lies in is there
+):
+    "Gives a new folder beside a place, for this user alone; when the block is over it is gone."
+    mark = f'.{path.name}-{platform.node()}-{os.getpid()}-'
+    workshop = Path(tempfile.mkdtemp(prefix=mark, dir=path.parent)) # nobody can guess its name, and lay a link there
+    try: yield workshop
+    finally:
+        with signals_wait(): shutil.rmtree(workshop, ignore_errors=True)
 
 @contextmanager
 def workshop_beside(
     folder: Path # may be there already
 ):
-    "Gives a workshop; when the block is over it is gone, and so are folders made for it that are still empty."
+    "Gives a workshop; when the block is over, folders made for it that are still empty are gone, too."
     made = [parent for parent in folder.absolute().parents if not parent.exists()] # the innermost first
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        workshop = workshop_for(folder)
-        try: yield workshop
-        finally:
-            with signals_wait(): shutil.rmtree(workshop, ignore_errors=True)
+        with workshop_for(folder) as workshop: yield workshop
     finally:
         for parent in made:
             with suppress(OSError, ValueError): parent.rmdir()
 
-def try_to_make(
-    folder: Path # may be there already
+# %% ../../nbs/api/base/01_files.ipynb #cell-b08
+@contextmanager
+def whole_file(
+    file: Path # to be written, or replaced if it is there
 ):
-    "Raises OSError or ValueError if `whole_folder` could not make this folder; nothing is left."
-    with workshop_beside(folder): pass
+    "Gives the path of an unfinished file to write; it becomes `file` when the block ends well, else it disappears."
+    remove_leftovers(file)
+    with workshop_for(file) as workshop:
+        yield (unfinished := workshop/file.name) # some writers go by the ending
+        os.replace(unfinished, file)
 
 # %% ../../nbs/api/base/01_files.ipynb #cell-b32
 def refuse_to_replace(
@@ -211,11 +198,9 @@ def whole_folder(
     "Gives the path of a folder to make; it becomes `folder` when the block ends well, else it disappears."
     folder = expanded(folder.absolute()) # it has a name
     if replace: refuse_to_replace(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder)
-    workshop = workshop_for(folder)
-    work, previous = workshop/folder.name, workshop.with_name(f'{workshop.name}.previous')
-    try:
+    with workshop_beside(folder) as workshop:
+        work, previous = workshop/folder.name, workshop.with_name(f'{workshop.name}.previous')
         yield work
         with signals_wait():
             if replace: refuse_to_replace(folder) # time has passed
@@ -226,8 +211,6 @@ def whole_folder(
                 elif not replace and folder.exists(): return # another process was faster: its copy is as good
                 raise
             if replaces: shutil.rmtree(previous, ignore_errors=True)
-    finally:
-        with signals_wait(): shutil.rmtree(workshop, ignore_errors=True)
 
 # %% ../../nbs/api/base/01_files.ipynb #cell-b35
 def makers_of(

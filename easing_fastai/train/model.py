@@ -29,7 +29,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 from ..assets.network import AssetError
 from ..base.files import MADE_BY, FolderError, expanded, home_relative, is_model, printable, refuse_to_replace
-from ..base.files import try_to_make, whole_folder
+from ..base.files import whole_folder, workshop_beside
 from ..base.formats import GET_HEIC, cut_off_is_damaged, has_many_scans, image_formats, share_that_changes
 from ..base.show import shorten
 from ..images.contents import LEFT_BY_SYSTEMS
@@ -162,11 +162,8 @@ def refuse_unwritable(
 ):
     "Raises `FolderError` if nothing can be made there."
     where = printable(home_relative(folder))
-    parent = next(p for p in folder.absolute().parents if p.exists())
-    if not os.access(parent, os.W_OK | os.X_OK):
-        raise FolderError(f'{where} cannot be written: {printable(home_relative(parent))} is read-only. '
-                          'Choose another place with --out.')
-    try: try_to_make(folder)
+    try:
+        with workshop_beside(folder): pass
     except (OSError, ValueError) as e: # too long a name, a place that only looks like a folder
         raise FolderError(f'{where} cannot be made: {getattr(e, "strerror", None) or e}. '
                           'Choose another place with --out.') from e
