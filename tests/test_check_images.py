@@ -626,7 +626,7 @@ def test_two_ways_to_write_an_accent(tmp_path, disk, table):
     labels.to_csv(tmp_path / 'labels.csv', index=False)
     check = check_images(tmp_path)
     if disk != table:
-        assert check.layout.kind == 'unknown' and not check.ok and f"str.normalize('NFC') or ('NFD')" in check.layout.csv.problem
+        assert check.layout.kind == 'unknown' and not check.ok and "str.normalize('NFC') or ('NFD')" in check.layout.csv.problem
         labels.assign(name=labels.name.str.normalize(disk)).to_csv(tmp_path / 'labels.csv', index=False)
         check = check_images(tmp_path)
     assert set(check.files.label) == {'cat', 'chât'} and 'csv missing' not in kinds(check)

@@ -8,7 +8,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/images/table.html.md"""
 __all__ = ['MOST_COLUMNS', 'UTF16', 'NO_TABLES', 'OTHER_FORM', 'SEVERAL', 'LISTS', 'TWO_SIDES', 'FLAGS', 'ONE_HOT', 'NO_LABEL',
            'WHICH_SIDE', 'TWO_COLUMNS', 'WHICH_LABEL', 'NO_ROWS', 'NONE_HERE', 'MEASURES', 'NO_SIDES', 'NOT_UTF8',
            'NO_HEAD', 'read_csv', 'Columns', 'file_column', 'name_of', 'names_in_other_form', 'may_be_labels',
-           'columns_of_sides', 'is_held_out', 'guess_columns', 'a_column_for_each_class', 'contradiction_in',
+           'columns_of_sides', 'is_held_out', 'guess_columns', 'contradiction_in', 'a_column_for_each_class',
            'without_test_rows', 'csv_code', 'doubt_about_sides', 'doubt_about', 'CsvGuess', 'guess_csv']
 
 # %% ../../nbs/api/images/64c_table.ipynb #cell-002
@@ -184,6 +184,24 @@ LISTS = ('its labels are lists written as text, such as {}, and here an image ha
          "fastai reads several of them with label_delim=';'")
 TWO_SIDES = 'it names {} for training and for validation'
 
+def contradiction_in(
+    rows: pd.DataFrame # columns file, label, is_valid
+) -> str: # '' if there is none
+    "Why no training can be had of the rows of a table."
+    labels = set(rows.label.dropna())
+    lists = [label for label in labels if re.fullmatch(r'\[.*\]|\(.*\)|\{.*\}', label)]
+    if lists: return LISTS.format(min(map(printable, lists)))
+    for separator in ';|, ':
+        parts = {label: {*map(str.strip, label.split(separator))} for label in labels if separator in label}
+        several = [label for label in parts if separator in ';|' or parts[label] <= labels]
+        words = set().union(*parts.values())
+        if separator == ' ' and len(words & labels) <= len(words)/2: continue # great dane, beside a dane
+        if several: return SEVERAL.format(repr(min(several)), separator)
+    sides = rows.dropna(subset=['file', 'is_valid']).groupby('file').is_valid.nunique()
+    twice = sides.index[sides > 1]
+    return TWO_SIDES.format(printable(twice[0])) if len(twice) else ''
+
+# %% ../../nbs/api/images/64c_table.ipynb #cell-lt8
 FLAGS = {'-1': False, '-1.0': False, '0': False, '0.0': False, 'false': False, '1': True, '1.0': True, 'true': True}
 ONE_HOT = ('the columns {columns} have a 1 where an image is of that class, and here one column has the label. '
            'This makes it: table = pandas.read_csv({file!r}, sep={separator!r}); '
@@ -205,23 +223,6 @@ def a_column_for_each_class(
     return (ONE_HOT if has_one(flags) else NO_LABEL).format(
         columns=listed([*map(printable, flags)]), others=[name for name in table if name not in flags], file=file,
         separator=table.attrs['separator'])
-
-def contradiction_in(
-    rows: pd.DataFrame # columns file, label, is_valid
-) -> str: # '' if there is none
-    "Why no training can be had of the rows of a table."
-    labels = set(rows.label.dropna())
-    lists = [label for label in labels if re.fullmatch(r'\[.*\]|\(.*\)|\{.*\}', label)]
-    if lists: return LISTS.format(min(map(printable, lists)))
-    for separator in ';|, ':
-        parts = {label: {*map(str.strip, label.split(separator))} for label in labels if separator in label}
-        several = [label for label in parts if separator in ';|' or parts[label] <= labels]
-        words = set().union(*parts.values())
-        if separator == ' ' and len(words & labels) <= len(words)/2: continue # great dane, beside a dane
-        if several: return SEVERAL.format(repr(min(several)), separator)
-    sides = rows.dropna(subset=['file', 'is_valid']).groupby('file').is_valid.nunique()
-    twice = sides.index[sides > 1]
-    return TWO_SIDES.format(printable(twice[0])) if len(twice) else ''
 
 # %% ../../nbs/api/images/64c_table.ipynb #cell-lt5
 def without_test_rows(
