@@ -103,8 +103,8 @@ def name_of(
 
 # %% ../../nbs/api/images/64c_table.ipynb #cell-c02
 OTHER_FORM = ('it names {}, and the image is called {}: capitals and small letters are told apart, and so are accents '
-              "of one character and of two, which pandas' str.normalize('NFC') or ('NFD') changes. Write the names as on "
-              'the disk')
+              "of one character and of two, which pandas' str.normalize('NFC') or ('NFD') changes. Write the names as "
+              'on the disk')
 
 def names_in_other_form(
     table: pd.DataFrame, # of a CSV file
@@ -205,7 +205,8 @@ def contradiction_in(
 FLAGS = {'-1': False, '-1.0': False, '0': False, '0.0': False, 'false': False, '1': True, '1.0': True, 'true': True}
 ONE_HOT = ('the columns {columns} have a 1 where an image is of that class, and here one column has the label. '
            'This makes it: table = pandas.read_csv({file!r}, sep={separator!r}); '
-           "table['label'] = table.drop(columns={others}).idxmax(axis=1); table.to_csv({file!r}, sep={separator!r}, index=False)")
+           "table['label'] = table.drop(columns={others}).idxmax(axis=1); "
+           'table.to_csv({file!r}, sep={separator!r}, index=False)')
 NO_LABEL = ('no column has the label: {columns} are 0 or 1, or -1 or 1, and not in each row one of them is 1. Call the '
             'column of labels label, or let fastai read several labels of an image with MultiCategoryBlock')
 
