@@ -397,6 +397,12 @@ def test_a_slip_in_the_settings_of_fastai(tmp_path, monkeypatch, text, why):
     assert data_finding().verdict == 'wrong'
 
 
+def test_settings_of_fastai_that_are_no_file(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / 'config.ini')  # it would be waited for
+    monkeypatch.setenv('FASTAI_HOME', str(tmp_path))
+    with pytest.raises(AssetError, match=r'config\.ini cannot be read: it is no file'): datasets.data_folder()
+
+
 # ---- the backbone ----
 
 @pytest.fixture

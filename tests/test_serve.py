@@ -63,6 +63,7 @@ def uploads(tmp_path_factory) -> Path:
     (folder / 'cut.jpg').write_bytes((folder / 'photo.jpg').read_bytes()[:20_000])
     (folder / 'page.svg').write_text('<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>')
     Image.new('1', (10_000, 10_000)).save(folder / 'bomb.png')
+    Image.fromarray(np.arange(65_536, dtype=np.uint16).reshape(256, 256)).save(folder / 'deep.png')
     return folder
 
 
@@ -78,7 +79,7 @@ def served(*args, cwd: Path, env: dict | None = None):
                                env={**os.environ, 'PYTHONUNBUFFERED': '1', **(env or {})})
     try:
         line = process.stdout.readline()
-        assert (address := re.search(r'http://(127\.0\.0\.1|\[::1\]):\d+', line)), line + process.communicate(timeout=HANGS)[1]
+        assert (address := re.search(r'http://(127\.0\.0\.1|localhost|\[::1\]):\d+', line)), line + process.communicate(timeout=HANGS)[1]
         yield process, address[0]
     finally:
         process.send_signal(signal.SIGINT)
@@ -121,7 +122,7 @@ def test_the_page_says_what_predict_says(server, model, uploads, name):
 
 
 @pytest.mark.parametrize('name, words', [
-    ('text.jpg', 'text.jpg is not an image'), ('empty.jpg', 'not an image'), ('cut.jpg', 'damaged or cut off'),
+    ('text.jpg', 'text.jpg is not an image'), ('empty.jpg', 'not an image'), ('deep.png', 'Save it with 8 bits'), ('cut.jpg', 'damaged or cut off'),
     ('page.svg', 'not an image'), ('bomb.png', '100 megapixels'),
 ])
 def test_what_gets_no_prediction(server, uploads, name, words):
@@ -175,6 +176,17 @@ def test_a_name_that_is_not_of_this_computer(server):
                        (f'localhost:{port}', 200), ('127.0.0.1', 200), ('[::1]', 200)):
         for path in ('/', '/config', '/gradio_api/info'):
             assert httpx.get(server[1] + path, headers={'host': host}).status_code == code, (host, path)
+
+
+@pytest.mark.parametrize('settings, strange', [({}, 403), ({'SPACE_ID': 'me/mine'}, 200), ({'GRADIO_SERVER_NAME': '0.0.0.0'}, 200)],
+                         ids=['this computer', 'Spaces', 'all'])
+def test_names_of_the_exported_page(space, tmp_path, settings, strange):
+    import httpx
+
+    port = free_port()
+    with served('app.py', cwd=space, env={'GRADIO_SERVER_PORT': str(port), 'HOME': str(tmp_path), **settings}):
+        for host, code in ((f'evil.example:{port}', strange), (f'localhost:{port}', 200)):
+            assert httpx.get(f'http://127.0.0.1:{port}/config', headers={'host': host}).status_code == code
 
 
 def test_who_listens_for_others_is_called_as_they_like(model, tmp_path):
@@ -344,12 +356,13 @@ def test_what_is_in_the_space(space):
     assert Image.open(space / 'examples' / '2.jpg').format == 'JPEG' and 'THRESHOLD = 0.5' in (space / 'app.py').read_text()
 
 
-def test_a_full_disk_is_no_fault_of_the_network(monkeypatch):
+@pytest.mark.parametrize('error', [OSError(28, 'No space left on device'), ModuleNotFoundError("No module named 'onnxscript'")], ids=['full disk', 'no module'])
+def test_what_is_no_fault_of_the_network(monkeypatch, error):
     from easing_fastai.serve import onnx_file
 
-    def full(model): raise OSError(28, 'No space left on device')
-    monkeypatch.setattr(onnx_file, 'onnx_of', full)
-    with pytest.raises(OSError, match='No space left'):
+    def failing(model): raise error
+    monkeypatch.setattr(onnx_file, 'onnx_of', failing)
+    with pytest.raises((OSError, onnx_file.ExportError), match='No space left|No module named.*pip install'):
         onnx_file.checked_onnx(None)
 
 

@@ -380,6 +380,15 @@ def test_the_field_that_is_wrong_is_named(field, found, trained, tmp_path):
     assert code == 1 and f"model.json: {field} is {'missing' if found is None else ''}" in output and 'must be' in output
 
 
+def test_a_huge_network_in_a_card_is_not_built(trained, tmp_path, monkeypatch):
+    copy = Path(shutil.copytree(trained[0], tmp_path / 'model'))
+    values = json.loads((copy / 'model.json').read_text(encoding='utf-8')) | {'arch': 'vit_h_14'}
+    (copy / 'model.json').write_text(json.dumps(values), encoding='utf-8')
+    monkeypatch.setattr('easing_fastai.train.model.SPARE', 1_000_000)
+    with pytest.raises(ModelError, match='do not fit the network vit_h_14') as raised: load_model(copy)
+    assert 'has more than' in str(raised.value.__cause__)
+
+
 @pytest.mark.parametrize('change', [{'labels': ['a', 'b']}, {'arch': '../../evil'}, {'arch': 'resnet34'}])
 def test_a_card_of_other_weights(change, trained, tmp_path):
     copy = Path(shutil.copytree(trained[0], tmp_path / 'model'))
@@ -531,11 +540,13 @@ def test_a_signal_waits_until_the_new_folder_is_in_its_place(tmp_path, monkeypat
     assert [str(file.relative_to(tmp_path)) for file in tmp_path.rglob('*')] == ['model', 'model/new']
 
 
-def test_an_unfinished_file_follows_no_link(tmp_path):
-    (tmp_path / 'mine').write_text('mine')
-    (tmp_path / f'.{platform.node()}-{os.getpid()}-a.png').symlink_to(tmp_path / 'mine')
-    with whole_file(tmp_path / 'a.png') as unfinished: unfinished.write_text('new')
-    assert (tmp_path / 'mine').read_text() == 'mine' and (tmp_path / 'a.png').read_text() == 'new' and not (tmp_path / 'a.png').is_symlink()
+@pytest.mark.skipif(os.name != 'posix', reason='elsewhere such bits mean something else')
+def test_an_unfinished_file_lies_where_nobody_else_can_lay_a_link(tmp_path):
+    with whole_file(tmp_path / 'a.png') as unfinished:
+        unfinished.write_text('new')
+        assert unfinished.parent.stat().st_mode & 0o77 == 0 and unfinished.parent.parent == tmp_path
+    (tmp_path / 'b.png').touch()
+    assert (tmp_path / 'a.png').stat().st_mode == (tmp_path / 'b.png').stat().st_mode
 
 
 def test_a_folder_with_two_dots_in_its_path(tmp_path):
@@ -592,21 +603,23 @@ def test_two_trainings_into_one_place(photos, tmp_path):
     assert load_model(out) and os.listdir(out.parent) == ['model']
 
 
-@pytest.mark.skipif(os.name != 'posix', reason='elsewhere nobody can tell whether a process lives')
 def test_a_killed_training_claims_nothing(tmp_path):
-    "Nor does one whose number another process has now."
     out = tmp_path / 'model'
     code = f'import os, pathlib, easing_fastai.base.files as f\nplace = f.claimed(pathlib.Path({str(out)!r}))\nplace.__enter__()\nos.kill(os.getpid(), 9)'
     assert start('-c', code).returncode == -9
-    left, = tmp_path.iterdir()
-    for pid in (left.name.split('-')[-2], os.getppid()):  # the second lives, and began at another time
-        again = left.rename(left.with_name(f'.model-{platform.node()}-{pid}-x'))
-        if Path('/proc/self/stat').exists() or str(pid) in left.name:
-            with claimed(out): assert again.exists()
-        left = again
-    left.rename(left.with_name(f'.model-{platform.node()}-99999999-x'))
-    with whole_folder(out) as work: work.mkdir()
+    assert (tmp_path / '.model.lock').exists()
+    with claimed(out), whole_folder(out) as work: work.mkdir()
     assert os.listdir(tmp_path) == ['model']
+
+
+def test_on_a_disk_that_knows_no_locks_nobody_is_stopped(tmp_path, monkeypatch):
+    def refused(*args): raise OSError(errno.ENOLCK, 'No locks available')
+    monkeypatch.setattr('fcntl.flock', refused)
+    with claimed(tmp_path / 'model'): assert os.listdir(tmp_path)
+    assert not os.listdir(tmp_path)
+    (lock := tmp_path / '.model.lock').touch()  # of another computer, say
+    with claimed(tmp_path / 'model'): pass
+    assert lock.exists()
 
 
 def test_a_place_that_cannot_be_written_is_said_before_the_images_are_looked_at(photos, tmp_path, monkeypatch):

@@ -43,6 +43,7 @@ def data_folder() -> Path: # by default ~/.fastai/data
     try:
         config = expanded(os.environ.get('FASTAI_HOME', '~/.fastai'))/'config.ini' # where fastai has it
         refuse_lost_link(config.parent)
+        if config.exists() and not config.is_file(): raise configparser.Error('it is no file') # a pipe, say
         folder = fastai_path('data')
         if folder is None: raise configparser.NoOptionError('data', 'DEFAULT')
         with suppress(FileNotFoundError): os.stat(folder/'mnist_sample') # a closed folder says so here

@@ -6,13 +6,14 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/base/formats.html.md"""
 
 # %% auto #0
 __all__ = ['GET_HEIC', 'ASIDE', 'LOCK', 'register_heic', 'image_formats', 'has_many_scans', 'limit_run_lengths',
-           'cut_off_is_damaged', 'upright']
+           'cut_off_is_damaged', 'share_that_changes', 'upright']
 
 # %% ../../nbs/api/base/04_formats.ipynb #cell-002
 from contextlib import contextmanager
 from importlib.util import find_spec
 from threading import Lock
 
+import numpy as np
 from PIL import Image, ImageFile
 
 # %% ../../nbs/api/base/04_formats.ipynb #cell-h02
@@ -70,6 +71,22 @@ def cut_off_is_damaged():
     try: yield
     finally:
         with LOCK: ImageFile.LOAD_TRUNCATED_IMAGES = ASIDE.pop() # the reader's own comes last
+
+# %% ../../nbs/api/base/04_formats.ipynb #cell-d02
+def share_that_changes(
+    image: Image.Image # opened
+) -> float: # 0 for a hundredth and less: the numbers are those of 8 bits
+    "Which share of the pixels becomes another value once an image has 8 bits per colour, as in training."
+    if not image.mode.startswith(('I', 'F')): return 0.
+    image = image.resize([min(side, 2000) for side in image.size], Image.Resampling.NEAREST)
+    numbers = np.asarray(image.convert('F'))
+    is_finite = np.isfinite(numbers)
+    finite = numbers[is_finite]
+    if not len(finite): return 1.
+    new = np.asarray(image.convert('RGB'))[..., 0][is_finite]
+    near = (finite.max() - finite.min())/100 # a fraction that is dropped changes much if numbers go from 0 to 5
+    share = 1 - (abs(finite - new) <= near).sum()/numbers.size
+    return share if share > 0.01 else 0.
 
 # %% ../../nbs/api/base/04_formats.ipynb #cell-008
 def upright(

@@ -64,7 +64,8 @@ def look_alikes(
     alike = defaultdict(list)
     for name in names:
         folded = unicodedata.normalize('NFC', name).casefold()
-        alike[folded if spaces else ' '.join(folded.split())].append(name)
+        seen = ''.join(c for c in folded if unicodedata.category(c) != 'Cf') # a space may have no width
+        alike[folded if spaces else ' '.join(seen.split())].append(name)
     return [Problem(kind, first, f'and {listed([*map(printable, others)])}')
             for first, *others in alike.values() if others]
 

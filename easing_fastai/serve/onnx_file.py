@@ -63,6 +63,8 @@ def checked_onnx(
     "The ONNX file of a model; raises `ExportError` if it does not compute what the model computes."
     try: onnx = onnx_of(model)
     except (OSError, MemoryError): raise # a full disk
+    except ImportError as e:
+        raise ExportError(f'ONNX cannot be written here: {e}. pip install "easing_fastai[serve]" may help.') from e
     except Exception as e: # the exporter fails in many ways, on networks that it cannot follow
         raise ExportError(f'{model.card.arch} cannot be written as ONNX: {str(e).splitlines()[0]}. '
                           'Use the model with easing-fastai serve, or train with another --arch.') from e
