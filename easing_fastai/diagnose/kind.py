@@ -48,6 +48,7 @@ class Kind:
     link: str      # where to read more
     look: Callable # gets the Case and the match of `says`; returns what it found, or None
     general: bool = False # asked only where no other kind recognises an error
+    by_message: bool = False # nothing but the message was looked at: it can be explained, a cause is not known
 
     def recognises(self,
         case: Case
@@ -67,12 +68,13 @@ def kind(
     link: str,        # where to read more; of fastai's pages only the name, as 'vision.data'
     inside: str = '', # a pattern for a call that was under way, as 'module.function'
     general: bool = False, # asked only where no other kind recognises an error
+    by_message: bool = False, # nothing but the message is looked at
 ) -> Callable: # a decorator
     "Enters a function in the catalogue: its name is what the kind is called, its docstring is the cause."
     def enter(function):
         name = function.__name__.replace('_', ' ')
         page = link if '://' in link else f'{FASTAI}{link}.html'
-        KINDS[name] = Kind(name, function.__doc__, error, says, inside, page, function, general)
+        KINDS[name] = Kind(name, function.__doc__, error, says, inside, page, function, general, by_message)
         return update_wrapper(KINDS[name], function) # documented under its name, with its docstring
     return enter
 
