@@ -6,7 +6,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/diagnose/patch.html.md""
 
 # %% auto #0
 __all__ = ['called_name', 'call_in', 'argument', 'without', 'patched', 'with_nodes', 'renamed', 'names_read', 'unknown_names',
-           'passes_on', 'cannot_take', 'misfit', 'with_imports', 'objection']
+           'passes_on', 'cannot_take', 'misfit', 'with_imports', 'without_effect', 'objection']
 
 # %% ../../nbs/api/diagnose/51_patch.ipynb #cell-002
 import ast, builtins, inspect, re, sys
@@ -173,6 +173,17 @@ def with_imports(
         if found: change = f'from {module} import {", ".join(found)}\n{change}'
     return change
 
+def without_effect(
+    tree: ast.Module # of a change
+) -> str: # '' if there is none
+    "A name that a line of some code gives a value, while no line below uses it."
+    for i, line in enumerate(tree.body[:-1]):
+        below = set().union(*(names_read(ast.unparse(one))[0] for one in tree.body[i + 1:]))
+        parts = [one for target in getattr(line, 'targets', ()) for one in ast.walk(target)]
+        made = [one.id for one in parts if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)]
+        if made and not below & {*made}: return made[0]
+    return ''
+
 def objection(
     change: str,    # Python, or commands for a terminal
     statement: str, # what the reader wrote
@@ -184,4 +195,6 @@ def objection(
     except (SyntaxError, ValueError): return 'it is no Python'
     if ast.dump(tree) == ast.dump(parsed(statement)): return 'it is the line as it stood'
     unknown = unknown_names(change, held)
-    return f'nothing here is called {" or ".join(unknown)}' if unknown else misfit(change, held)
+    if unknown: return f'nothing here is called {" or ".join(unknown)}'
+    if name := without_effect(tree): return f'{name} is not what the line below uses'
+    return misfit(change, held)

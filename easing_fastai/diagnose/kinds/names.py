@@ -220,12 +220,16 @@ def an_argument_that_the_function_does_not_have(case, match):
     if old_name(case) is not None or (call := call_in(line, match[1]) or call_in(line, r'\w+')) is None: return None
     try: names = list(inspect.signature(function := value_at(case, call.func)).parameters)
     except (TypeError, ValueError): return None
+    if 'multiple' in match[0] and called_name(call) == match[1]:
+        cause = f'`{match[2]}` is given twice, by its position and by its name.'
+        return Found({'the function': match[1]}, look=f'`{match[2]}` once is enough.', cause=cause)
     if 'multiple' in match[0]: names = [name for name in names if name != match[2]] # one that it gives by itself
     wrong = [keyword.arg for keyword in call.keywords if keyword.arg not in names]
     if match[2] not in wrong: return None
-    free = set(names) - {keyword.arg for keyword in call.keywords}
+    given = {keyword.arg for keyword in call.keywords}
+    free = set(names) - given
     def meant(name):
-        same = [other for group in SYNONYMS if name in group for other in names if other in group & free]
+        same = [other for group in SYNONYMS if group & given == {name} for other in names if other in group & free]
         return next(iter(same or difflib.get_close_matches(name, free, n=1, cutoff=0.75)), None)
     better = {name: meant(name) for name in wrong}
     facts = {'the function': getattr(function, '__qualname__', match[1]), 'it does not have': ', '.join(wrong),
