@@ -636,6 +636,7 @@ TABLE = "table = pd.DataFrame({'name': [str(file) for file in files], 'age': [36
         "                      'is_valid': [False]*20 + [True]*4})\n"
 AGES = TABLE + "dls = ImageDataLoaders.from_df(table, path='/', label_col='age', y_block=RegressionBlock, bs=4)\n"
 BREEDS = TABLE + "dls = ImageDataLoaders.from_df(table, path='/', label_col='breed', valid_col='is_valid', bs=4)\n"
+SEVERAL = "dls = DataBlock((ImageBlock, MultiCategoryBlock), get_items=get_image_files, get_y=lambda file: [file.parent.name, 'animal']).dataloaders(path, bs=4)\n"
 PAIRS = 'items = [(torch.rand(3), torch.tensor({})) for i in range(8)]\ndls = DataLoaders(DataLoader(items, bs=4), DataLoader(items, bs=4))\n'
 SAVED = DLS + "file = vision_learner(dls, arch).save('w', with_opt=False)\n"
 
@@ -665,10 +666,22 @@ SAVED = DLS + "file = vision_learner(dls, arch).save('w', with_opt=False)\n"
     ('import torchvision.transforms as T\nImageDataLoaders.from_folder(path, item_tfms=[T.RandomRotation(9), T.ToTensor()])', '', 'by itself'),
     ('def made(**settings): return ImageDataLoaders.from_folder(path, **settings)\nmade(item_tfms=aug_transforms())', '', 'among the `batch_tfms`'),
     (TABLE + "table['name'] = [file.name for file in files]\nImageDataLoaders.from_df(table, path)", '', 'No file of the table is there'),
+    (DLS + "sep = '/'\ndls = ImageDataLoaders.from_path_func(path, files, lambda file: file.split(sep)[-2], bs=4)", '', 'str(path)'),
+    (DLS + 'dls = ImageDataLoaders.from_path_func(path=path, fnames=path/"train", label_func=parent_label, bs=4)', '', 'get_items'),
+    (TABLE + "name = 'nam'\ndls = ImageDataLoaders.from_df(table, '/', fn_col=name, label_col='breeds', bs=4)",
+     "dls = ImageDataLoaders.from_df(table, '/', fn_col='name', label_col='breed', bs=4)", ''),
+    (TABLE + "dls = ImageDataLoaders.from_df(table, '/', label_col='race', bs=4)", '', 'Which of these columns'),
+    (LEARN + "test = dls.test_dl(files)\nhow = dict(dl=test)\nlearn.show_results(**how)", None, 'test is not what the line below uses'),
+    ('nn.CrossEntropyLoss(weight=torch.rand(4, 2), size_average=torch.tensor([0, 1, 1, 0]))', None, 'what was called'),
+    (LEARN + 'learn.fine_tune(1, 1e-3, base_lr=1e-3)', '', 'given twice'), (LEARN + 'learn.fine_tune(1, lr=1e-3, base_lr=1e-3)', '', 'It takes'),
+    (SEVERAL + 'learn = vision_learner(dls, arch, loss_func=CrossEntropyLossFlat())\nlearn.fit(1)', 'learn.loss_func = BCEWithLogitsLossFlat()', ''),
+    (SEVERAL + 'vision_learner(dls, arch, metrics=[accuracy, accuracy_multi]).fit(1)', '', 'leave out `accuracy`'),
+    (TABLE + "DataBlock((ImageBlock, CategoryBlock), get_x=lambda r: r.nam, get_y=lambda r: r.breed).dataloaders(table)", '', 'r.name'),
+    (LEARN + 'learn.recorder.plot_metrics()', '', 'metric_names'),
     ('plt.imshow(torch.rand(8, 3, 28, 28))', '', 'x[0]'), ('plt.imshow(torch.rand(64, 14, 14))', '', 'x[0]')])
 def test_a_change_is_for_that_very_call(names, code, fix, words):
     found = failure(code, names)
-    assert found.kind and found.fix == fix and words in f'{found.facts} {found.advice} {found.cause}', found
+    assert found.kind and found.fix == (fix or '') and words in f'{found.facts} {found.advice} {found.cause} {found.notes}', found
     if fix: run(fix + '\nlearn.fit(1)'*('loss_func' in fix), names, 'the_change.py')
 
 

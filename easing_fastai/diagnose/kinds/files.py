@@ -50,7 +50,7 @@ def a_path_instead_of_a_name(case, match):
     asked = match[1] or 'a part of it, as [0]'
     facts = {'your function': last.function, 'it was given': next(iter(given.values())), 'it asked that for': asked}
     code = definition(last)
-    if not re.search('[\'"]', code): code = '' # nothing says what it looks for
+    if re.search(rf'\.{match[1]}\(\w', code): code = '' # what it looks for is not written there
     text = 'as_posix()' if re.search(r"""['"][/\\]""", code) else 'name' # with / everywhere if it looks for folders
     def as_text(node):
         if not isinstance(node, ast.Attribute|ast.Subscript) or getattr(node.value, 'id', '') not in given: return None
@@ -340,16 +340,17 @@ def a_column_that_is_not_there(case, match):
     "The table has no column of the name or number asked for."
     table, call = case.find('df', 'DataFrame'), call_in(loaders_line(case), LOADERS)
     if table is None or call is None: return None
-    columns, changes = list(map(str, table.columns)), {}
+    columns = list(map(str, table.columns))
     facts = {'you asked for': match[1].strip("'"), 'the columns there are': ', '.join(columns)}
-    defaults = {'fn_col': columns[0], 'label_col': columns[min(1, len(columns) - 1)], 'valid_col': None}
-    for keyword in call.keywords:
-        value = value_at(case, keyword.value)
-        missing = value not in columns if isinstance(value, str) else isinstance(value, int) and value >= len(columns)
-        if keyword.arg in defaults and missing:
-            close = difflib.get_close_matches(str(value), columns, n=1) or [defaults[keyword.arg]]
-            changes[keyword.arg] = close[0] and repr(close[0])
-    return in_loaders(case, facts, **changes) if changes else None
+    names = 'fn_col', 'label_col', 'valid_col'
+    given = {one.arg: value_at(case, one.value) for one in call.keywords if one.arg in names}
+    is_there = lambda one: one in columns if isinstance(one, str) else not isinstance(one, int) or one < len(columns)
+    close = {name: difflib.get_close_matches(str(one), columns, n=1) for name, one in given.items() if not is_there(one)}
+    rest = [column for column in columns if [column] not in close.values() and column not in given.values()]
+    meant = {name: found or rest*(len(rest) == 1) for name, found in close.items()} # the only one that is left
+    if not close: return None
+    if not all(meant.values()): return Found(facts, look='Which of these columns is it? Spaces and capitals count.')
+    return in_loaders(case, facts, **{name: repr(column) for name, (column,) in meant.items()})
 
 # %% ../../../nbs/api/diagnose/kinds/53_files.ipynb #cell-066
 @kind(error='TypeError', inside=r'data\.block', link='data.block', says="object of type 'function' has no len")
