@@ -92,7 +92,7 @@ def failure(code: str, names: dict) -> diagnose:
 def check(found: diagnose, kind: str):
     "One kind alone recognises the error; evidence and lines are there; nothing is hidden."
     assert [k.name for k in found.kinds] == [kind], f'{found}\n{found.error!r}'
-    assert found.facts and all(found.facts.values()) and (found.fix or found.advice) and not found.notes and found.lines, found
+    assert (found.facts or found.kind.general) and all(found.facts.values()) and (found.fix or found.advice) and not found.notes and found.lines, found
     assert re.search('^pip ', found.fix, flags=re.M) or compile(found.fix, 'the_change.py', 'exec')
     for text in (str(found), found._repr_html_()):
         assert found.kind.link in text
@@ -385,12 +385,11 @@ def test_no_name_is_proposed_that_does_not_exist(names, old, fix, advice):
 @pytest.mark.parametrize('code, kind', [
     ("open('a.txt', encoding='utf-8').read()", 'a text in another encoding'), ("Path('a.txt').read_text(encoding='utf-8')", 'a text in another encoding'),
     ("import json; json.load(open('a.txt', 'rb'))", 'a text in another encoding'), ("b'caf\\xe9'.decode()", 'a text in another encoding'),
-    ("pd.read_csv('a.txt')", 'a text in another encoding'), ('import in_latin1', 'a program that is not in UTF-8'),
+    ("pd.read_csv('a.txt')", 'a text in another encoding'),
     (r"Path('C:\Users')", 'a backslash in a path')])
-def test_what_is_not_in_utf8(names, code, kind, monkeypatch):
+def test_what_is_not_in_utf8(names, code, kind):
     "Not each file is a table, and a backslash is what Python calls so."
-    for name in ('a.txt', 'in_latin1.py'): Path(name).write_bytes('name = "café"'.encode('latin-1'))
-    monkeypatch.syspath_prepend('.')
+    Path('a.txt').write_bytes('name = "café"'.encode('latin-1'))
     found = failure(code, names)
     check(found, kind)
 
@@ -628,14 +627,7 @@ def test_a_change_is_for_the_learner_that_failed(names, forward, look):
 
 def test_an_error_of_syntax_without_a_column():
     for place in (('a.py', 3, None, 'x = ('), ('a.py', None, None, None)):
-        assert 'not closed' in str(diagnose(SyntaxError("'(' was never closed", place)))
-
-
-@pytest.mark.parametrize('code', ['return 5', 'print "a"', 'f() = 3', 'break'])
-def test_words_where_Python_does_not_take_them(code):
-    with pytest.raises(SyntaxError) as caught:
-        compile(code, 'a.py', 'exec')
-    assert [kind.name for kind in diagnose(caught.value).kinds] == ['words where Python does not take them']
+        assert 'the message means' in str(diagnose(SyntaxError("'(' was never closed", place)))
 
 
 # ---- a cause is said where its evidence holds, and a change where it is for that very call ----
@@ -644,6 +636,7 @@ TABLE = "table = pd.DataFrame({'name': [str(file) for file in files], 'age': [36
         "                      'is_valid': [False]*20 + [True]*4})\n"
 AGES = TABLE + "dls = ImageDataLoaders.from_df(table, path='/', label_col='age', y_block=RegressionBlock, bs=4)\n"
 BREEDS = TABLE + "dls = ImageDataLoaders.from_df(table, path='/', label_col='breed', valid_col='is_valid', bs=4)\n"
+SEVERAL = "dls = DataBlock((ImageBlock, MultiCategoryBlock), get_items=get_image_files, get_y=lambda file: [file.parent.name, 'animal']).dataloaders(path, bs=4)\n"
 PAIRS = 'items = [(torch.rand(3), torch.tensor({})) for i in range(8)]\ndls = DataLoaders(DataLoader(items, bs=4), DataLoader(items, bs=4))\n'
 SAVED = DLS + "file = vision_learner(dls, arch).save('w', with_opt=False)\n"
 
@@ -673,10 +666,22 @@ SAVED = DLS + "file = vision_learner(dls, arch).save('w', with_opt=False)\n"
     ('import torchvision.transforms as T\nImageDataLoaders.from_folder(path, item_tfms=[T.RandomRotation(9), T.ToTensor()])', '', 'by itself'),
     ('def made(**settings): return ImageDataLoaders.from_folder(path, **settings)\nmade(item_tfms=aug_transforms())', '', 'among the `batch_tfms`'),
     (TABLE + "table['name'] = [file.name for file in files]\nImageDataLoaders.from_df(table, path)", '', 'No file of the table is there'),
+    (DLS + "sep = '/'\ndls = ImageDataLoaders.from_path_func(path, files, lambda file: file.split(sep)[-2], bs=4)", '', 'str(path)'),
+    (DLS + 'dls = ImageDataLoaders.from_path_func(path=path, fnames=path/"train", label_func=parent_label, bs=4)', '', 'get_items'),
+    (TABLE + "name = 'nam'\ndls = ImageDataLoaders.from_df(table, '/', fn_col=name, label_col='breeds', bs=4)",
+     "dls = ImageDataLoaders.from_df(table, '/', fn_col='name', label_col='breed', bs=4)", ''),
+    (TABLE + "dls = ImageDataLoaders.from_df(table, '/', label_col='race', bs=4)", '', 'Which of these columns'),
+    (LEARN + "test = dls.test_dl(files)\nhow = dict(dl=test)\nlearn.show_results(**how)", None, 'test is not what the line below uses'),
+    ('nn.CrossEntropyLoss(weight=torch.rand(4, 2), size_average=torch.tensor([0, 1, 1, 0]))', None, 'what was called'),
+    (LEARN + 'learn.fine_tune(1, 1e-3, base_lr=1e-3)', '', 'given twice'), (LEARN + 'learn.fine_tune(1, lr=1e-3, base_lr=1e-3)', '', 'It takes'),
+    (SEVERAL + 'learn = vision_learner(dls, arch, loss_func=CrossEntropyLossFlat())\nlearn.fit(1)', 'learn.loss_func = BCEWithLogitsLossFlat()', ''),
+    (SEVERAL + 'vision_learner(dls, arch, metrics=[accuracy, accuracy_multi]).fit(1)', '', 'leave out `accuracy`'),
+    (TABLE + "DataBlock((ImageBlock, CategoryBlock), get_x=lambda r: r.nam, get_y=lambda r: r.breed).dataloaders(table)", '', 'r.name'),
+    (LEARN + 'learn.recorder.plot_metrics()', '', 'metric_names'),
     ('plt.imshow(torch.rand(8, 3, 28, 28))', '', 'x[0]'), ('plt.imshow(torch.rand(64, 14, 14))', '', 'x[0]')])
 def test_a_change_is_for_that_very_call(names, code, fix, words):
     found = failure(code, names)
-    assert found.kind and found.fix == fix and words in f'{found.facts} {found.advice} {found.cause}', found
+    assert found.kind and found.fix == (fix or '') and words in f'{found.facts} {found.advice} {found.cause} {found.notes}', found
     if fix: run(fix + '\nlearn.fit(1)'*('loss_func' in fix), names, 'the_change.py')
 
 
@@ -690,3 +695,18 @@ def test_a_change_is_for_that_very_call(names, code, fix, words):
     ("pd.DataFrame({'a': [1]}).pop('b')", 'pxi'), (DLS + 'vision_learner(dls.train, models.resnet18, pretrained=False)', 'could not be checked')])
 def test_no_cause_without_its_evidence(names, code, wrong):
     assert not re.search(wrong, str(found := failure(code, names))), found
+
+
+@pytest.mark.parametrize('change, why', [
+    ('dls = ImageDataLoaders.from_folder(path, bs=4, nowhere=1)', ''), ('resize = Resize()', 'Resize.*size'), ('resize = Resize(28, method="squish")', ''),
+    ('learn.fit_one_cycle()', 'n_epoch'), ('learn.fit_one_cycle(1, 1e-3, lr_max=1e-3)', 'multiple values'), ('learn.export(1, 2, 3, 4)', 'too many'),
+    ('learn.export("a", format=3)', 'format'), ('learn.dls.test_dl(files)', ''), ('nn.Linear(3)', 'out_features'), ('Odd().run(1, 2)', ''),
+    ('odd.run(1, 2)', 'too many'), ('odd.hidden()', ''), ('def run(*a): pass\nrun(1, 2)', ''), ('learn.predict(*files)', ''), ('from fastai.losses import FocalLoss\nFocalLoss(1, 2, 3, 4)', 'too many'),
+    ('EarlyStoppingCallback("valid_loss", monitor="valid_loss")', 'multiple values'), ('vision_learner(dls, arch, metrics=[accuracy(axis=1)])', 'accuracy')])
+def test_a_change_has_to_fit_what_it_calls(names, change, why):
+    "On paper alone: no code of the reader's runs for that."
+    from easing_fastai.diagnose.patch import objection
+
+    run(LEARN + "class Odd:\n    def run(self, n): pass\n    hidden = property(lambda self: 1/0)\n    def __getattr__(self, name): raise SystemExit(name)\nodd = Odd()\ndef run(): pass", names)
+    said = objection(change, 'x', names)
+    assert re.search(why, said) if why else not said, said

@@ -18,8 +18,8 @@ from pathlib import Path
 from ..base.show import Code, Shown, plural, shorten, without_folders, without_secrets
 from .kind import KINDS, Found
 from .patch import objection, with_imports
-from .traceback import (Case, TracebackCall, as_text, behind, described, is_cell, running_cell,
-                                              statement, values_at, worker_calls)
+from .traceback import (WANTED, Case, TracebackCall, as_text, behind, described, is_cell,
+                                              running_cell, statement, values_at, worker_calls)
 from .kinds import (batches, files, machine, messages, models, names, network, python, saving,
                                          training)
 
@@ -217,7 +217,8 @@ class Read:
         self.kinds, self.facts, self.fix, self.advice = list(found), answer.facts, answer.fix, answer.look
         self.cause = answer.cause or (self.kind.cause if self.kind else '')
         self.lines, self.steps, self.secrets = lines_of(case), steps_of(case), first.secrets | case.secrets
-        message = lambda one: f'{type(one.error).__name__}: {one.message if one.in_worker else one.said}'.rstrip(': ')
+        text = lambda one: one.message if one.in_worker else one.said.split(WANTED)[0]
+        message = lambda one: f'{type(one.error).__name__}: {text(one)}'.rstrip(': ')
         self.messages = [shorten(message(one), 240) for one in dict.fromkeys([first, case])]
 
     @property
@@ -234,16 +235,19 @@ class Diagnosis(Shown, Read):
         "All that there is to say."
         if self.error is None: return [('diagnose', 'There is no error to look at. Call diagnose() after one.')]
         kind, facts, code = self.kind, '\n'.join(f'{name}: {value}' for name, value in self.facts.items()), self.lines
-        happened = f'{kind.name[0].upper()}{kind.name[1:]} ({type(self.error).__name__})' if kind else self.messages[0]
+        known = kind and not (kind.general and kind.by_message)
+        happened = f'{kind.name[0].upper()}{kind.name[1:]} ({type(self.error).__name__})' if known else self.messages[0]
         if isinstance(self.error, KeyboardInterrupt): happened, unknown = 'You stopped it. Nothing is broken.', ''
         else: unknown = 'Not known here. What stands above is certain; a guess would not help you.'
         rows = [('what happened', happened), *[('it came from', text) for text in self.messages[1:]]]
         rows += [('and in' if i else 'your line', Code(f'{line}\n# {place}')) for i, (place, line) in enumerate(code)]
         steps = ('\u00a0\u00a0'*depth + '└ '*bool(depth) + step for depth, step in enumerate(self.steps))
         rows += [('fastai was at', '\n'.join(steps))]
-        if kind: rows += [('likely cause', self.cause), ('evidence', facts), ('look at', self.advice)]
+        means = 'the message means' if kind and kind.by_message else 'likely cause'
+        values = 'evidence' if known else 'values'
+        if kind: rows += [(means, self.cause), (values, facts), ('look at', self.advice)]
         if kind: rows += [('change', Code(self.fix)), ('more', kind.link)]
-        else: rows += [('values', facts), ('likely cause', unknown)]
+        else: rows += [(values, facts), (means, unknown)]
         rows += [('note', '\n'.join(self.notes))]
         return [(heading, type(text)(without_secrets(text, self.secrets))) for heading, text in rows if text]
 

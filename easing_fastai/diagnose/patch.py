@@ -6,16 +6,17 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/diagnose/patch.html.md""
 
 # %% auto #0
 __all__ = ['called_name', 'call_in', 'argument', 'without', 'patched', 'with_nodes', 'renamed', 'names_read', 'unknown_names',
-           'with_imports', 'objection']
+           'passes_on', 'cannot_take', 'misfit', 'with_imports', 'without_effect', 'objection']
 
 # %% ../../nbs/api/diagnose/51_patch.ipynb #cell-002
-import ast, builtins, re, sys
+import ast, builtins, inspect, re, sys
 from collections.abc import Callable
+from types import FunctionType, MethodType, SimpleNamespace
 
 # %% ../../nbs/api/diagnose/51_patch.ipynb #cell-003
 from asttokens import ASTTokens
 from asttokens.util import replace
-from .traceback import parsed, text_of
+from .traceback import parsed, text_of, value_at
 
 # %% ../../nbs/api/diagnose/51_patch.ipynb #cell-006
 def called_name(
@@ -122,6 +123,45 @@ def unknown_names(
     read, made = names_read(code)
     return sorted(name for name in read - made - held.keys() if not hasattr(builtins, name))
 
+# %% ../../nbs/api/diagnose/51_patch.ipynb #cell-014b
+def passes_on(
+    function: Callable
+) -> bool: # True also where its code cannot be read
+    "Whether a function takes arguments by any name, also where its signature lists those it hands them to."
+    made = inspect.unwrap(function.__init__ if isinstance(function, type) else function)
+    return bool(getattr(getattr(made, '__code__', None), 'co_flags', inspect.CO_VARKEYWORDS) & inspect.CO_VARKEYWORDS)
+
+def cannot_take(
+    function: object, # what is called, as far as it is known
+    call: ast.Call    # how
+) -> str: # '' if it can, and where nobody knows
+    "Why a function cannot be called with these arguments."
+    is_class = isinstance(function, type) and re.match(r'builtins|abc|(fast|torch)\w*\.', type(function).__module__)
+    if not is_class and not isinstance(function, FunctionType|MethodType): return ''
+    names = [keyword.arg for keyword in call.keywords]
+    if None in names or any(isinstance(one, ast.Starred) for one in call.args): return ''
+    try: takes = inspect.signature(function).parameters
+    except (TypeError, ValueError): return ''
+    known = [name for name in names if name in takes or not passes_on(function)]
+    of_self = is_class and next(iter(takes), '') == 'self' # fastcore leaves it there
+    try: inspect.Signature(list(takes.values())[of_self:]).bind(*call.args, **dict.fromkeys(known))
+    except TypeError as error: return f'{called_name(call)}: {error}'
+    return ''
+
+def misfit(
+    change: str, # as code
+    held: dict   # the reader's variables
+) -> str: # '' if there is none that is known
+    "The first call in some code whose arguments do not fit the function."
+    tree, made, brought = parsed(change), names_read(change)[1], {}
+    for node in ast.walk(tree):
+        home = vars(sys.modules.get(node.module) or ast.Pass()) if isinstance(node, ast.ImportFrom) else {}
+        for one in getattr(node, 'names', ()) if home else ():
+            brought |= home if one.name == '*' else {one.asname or one.name: home.get(one.name)}
+    names = SimpleNamespace(held={name: value for name, value in held.items() if name not in made} | brought)
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return next(filter(None, (cannot_take(value_at(names, call.func), call) for call in calls)), '')
+
 # %% ../../nbs/api/diagnose/51_patch.ipynb #cell-015
 def with_imports(
     change: str, # as code
@@ -132,6 +172,17 @@ def with_imports(
         found = [name for name in unknown_names(change, held) if hasattr(sys.modules.get(module), name)]
         if found: change = f'from {module} import {", ".join(found)}\n{change}'
     return change
+
+def without_effect(
+    tree: ast.Module # of a change
+) -> str: # '' if there is none
+    "A name that a line of some code gives a value, while no line below uses it."
+    for i, line in enumerate(tree.body[:-1]):
+        below = set().union(*(names_read(ast.unparse(one))[0] for one in tree.body[i + 1:]))
+        parts = [one for target in getattr(line, 'targets', ()) for one in ast.walk(target)]
+        made = [one.id for one in parts if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)]
+        if made and not below & {*made}: return made[0]
+    return ''
 
 def objection(
     change: str,    # Python, or commands for a terminal
@@ -144,4 +195,6 @@ def objection(
     except (SyntaxError, ValueError): return 'it is no Python'
     if ast.dump(tree) == ast.dump(parsed(statement)): return 'it is the line as it stood'
     unknown = unknown_names(change, held)
-    return f'nothing here is called {" or ".join(unknown)}' if unknown else ''
+    if unknown: return f'nothing here is called {" or ".join(unknown)}'
+    if name := without_effect(tree): return f'{name} is not what the line below uses'
+    return misfit(change, held)

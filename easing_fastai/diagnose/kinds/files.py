@@ -22,10 +22,10 @@ from pathlib import Path
 
 # %% ../../../nbs/api/diagnose/kinds/53_files.ipynb #cell-003
 from ...base.show import without_folders
-from ..kind import (ISSUES, LOADERS, Found, block_line, held_by_reader, in_loaders, kind, loader_of,
-                                         loaders_line, loaders_of, of_numbers)
+from ..kind import (ISSUES, LOADERS, Found, block_line, held_by_reader, in_loaders, kind,
+                                         loader_of, loaders_line, loaders_of, of_numbers)
 from ..patch import argument, call_in, patched, with_nodes
-from ..traceback import Case, definition, described, is_a
+from ..traceback import Case, definition, described, is_a, value_at
 
 # %% ../../../nbs/api/diagnose/kinds/53_files.ipynb #cell-007
 @kind(error='AttributeError', inside='fast', link='vision.data',
@@ -50,6 +50,7 @@ def a_path_instead_of_a_name(case, match):
     asked = match[1] or 'a part of it, as [0]'
     facts = {'your function': last.function, 'it was given': next(iter(given.values())), 'it asked that for': asked}
     code = definition(last)
+    if re.search(rf'\.{match[1]}\(\w', code): code = '' # what it looks for is not written there
     text = 'as_posix()' if re.search(r"""['"][/\\]""", code) else 'name' # with / everywhere if it looks for folders
     def as_text(node):
         if not isinstance(node, ast.Attribute|ast.Subscript) or getattr(node.value, 'id', '') not in given: return None
@@ -109,7 +110,9 @@ def a_folder_that_is_not_there(case, match):
     named = argument(line, LOADERS, 0)
     if re.search(r'[\n\t\r\a\b\f\v]', str(source)) and named[:1] in ('"', "'"):
         facts['it holds'] = r'line breaks or tabs, which Python made of \n, \t and the like'
-        return Found(facts, patched(line, LOADERS, _0=f'r{named}'))
+        there = Path(ast.literal_eval(f'r{named}')).is_dir()
+        look = 'An r in front of the quotation mark leaves each backslash as it is; a path with / needs none.'
+        return Found(facts, patched(line, LOADERS, _0=f'r{named}')*there, look)
     close = difflib.get_close_matches(folder.name, folders_in(folder.absolute().parent), n=1)
     if not close or not named: return Found(facts, look='Which folder holds your images? Name it from the root on.')
     there = f'Path({as_code(parent/close[0])})'
@@ -213,7 +216,8 @@ def new_label(
     vocab = next((list(vocab) for held in holds_vocab if (vocab := getattr(held, 'vocab', None)) is not None), [])
     items = getattr(getattr(loaders_of(case), 'train_ds', None), 'items', ())
     items = list(items.values if is_a(items, 'DataFrame') else items) # rows of a table
-    return {'the label': label, 'classes of the training images': vocab, 'training images': len(items)}, vocab, items
+    facts = {'the label': label, 'classes of the training images': vocab}
+    return facts | ({'training images': len(items)} if items else {}), vocab, items
 
 def is_given(
     case: Case
@@ -336,16 +340,17 @@ def a_column_that_is_not_there(case, match):
     "The table has no column of the name or number asked for."
     table, call = case.find('df', 'DataFrame'), call_in(loaders_line(case), LOADERS)
     if table is None or call is None: return None
-    columns, changes = list(map(str, table.columns)), {}
+    columns = list(map(str, table.columns))
     facts = {'you asked for': match[1].strip("'"), 'the columns there are': ', '.join(columns)}
-    defaults = {'fn_col': columns[0], 'label_col': columns[min(1, len(columns) - 1)], 'valid_col': None}
-    for keyword in call.keywords:
-        value = getattr(keyword.value, 'value', None)
-        missing = value not in columns if isinstance(value, str) else isinstance(value, int) and value >= len(columns)
-        if keyword.arg in defaults and missing:
-            close = difflib.get_close_matches(str(value), columns, n=1) or [defaults[keyword.arg]]
-            changes[keyword.arg] = close[0] and repr(close[0])
-    return in_loaders(case, facts, **changes) if changes else None
+    names = 'fn_col', 'label_col', 'valid_col'
+    given = {one.arg: value_at(case, one.value) for one in call.keywords if one.arg in names}
+    is_there = lambda one: one in columns if isinstance(one, str) else not isinstance(one, int) or one < len(columns)
+    close = {name: difflib.get_close_matches(str(one), columns, n=1) for name, one in given.items() if not is_there(one)}
+    rest = [column for column in columns if [column] not in close.values() and column not in given.values()]
+    meant = {name: found or rest*(len(rest) == 1) for name, found in close.items()} # the only one that is left
+    if not close: return None
+    if not all(meant.values()): return Found(facts, look='Which of these columns is it? Spaces and capitals count.')
+    return in_loaders(case, facts, **{name: repr(column) for name, (column,) in meant.items()})
 
 # %% ../../../nbs/api/diagnose/kinds/53_files.ipynb #cell-066
 @kind(error='TypeError', inside=r'data\.block', link='data.block', says="object of type 'function' has no len")

@@ -67,9 +67,8 @@ def enter(
     def look(case, match):
         if row.general and is_none_elsewhere(case): return None
         if row.where == 'brackets' and not case.in_worker and asked(case)[1] is None: return None # a library's
-        said = shorten(case.message if row.general else match[0], 120)
-        facts = {'the complaint': said or f'{type(case.error).__name__}, without a message'}
-        if row.general: facts |= values_at(case)
+        said = shorten(match[0], 120) or f'{type(case.error).__name__}, without a message'
+        facts = values_at(case) if row.general else {'the complaint': said}
         line = learner_line(case) if row.where == 'learner' else case.statement
         given = {f'_{i}': argument(line, row.call, i) for i in (0, 1)} if row.call else {}
         parts = (part.partition('=') for part in row.change.format(**given).split('; ') if part)
@@ -83,6 +82,6 @@ def enter(
         if not found and not words: return None
         return Found(facts, fix*found, f'{more} {words}'.strip(), f'{cause} {row.cause}' if cause else '')
     look.__name__, look.__doc__ = row.name.replace(' ', '_'), row.cause
-    return kind(row.error, row.says, row.link, row.inside, bool(row.general))(look)
+    return kind(row.error, row.says, row.link, row.inside, bool(row.general), True)(look)
 
 for row in MESSAGES: enter(row)

@@ -7,12 +7,13 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/diagnose/kinds/models.ht
 # %% auto #0
 __all__ = ['CROSS_ENTROPY', 'NUMBERS', 'an_unknown_number_of_classes', 'no_loss_known', 'prediction_and_target', 'loss_facts',
            'on_learner', 'layer_change', 'more_classes_than_outputs', 'floats_as_classes', 'a_loss_for_yes_or_no',
-           'a_loss_for_numbers', 'more_outputs_than_numbers', 'a_loss_without_parentheses', 'a_loss_without_decodes',
-           'several_outputs_for_one_loss', 'metric_name', 'other_metric', 'a_metric_with_parentheses',
-           'a_metric_without_parentheses', 'a_metric_in_quotation_marks', 'a_metric_for_another_kind_of_labels',
-           'a_metric_that_compares_rows_with_classes', 'a_metric_of_scikit_learn', 'a_callback_that_watches_nothing',
-           'a_finished_model_for_an_architecture', 'an_architecture_in_quotation_marks', 'weights_that_are_not_there',
-           'a_model_that_was_not_made', 'a_network_that_is_no_architecture', 'on_batch', 'another_number_of_channels',
+           'a_loss_for_one_class', 'a_loss_for_numbers', 'more_outputs_than_numbers', 'a_loss_without_parentheses',
+           'a_loss_without_decodes', 'several_outputs_for_one_loss', 'metric_name', 'other_metric',
+           'a_metric_with_parentheses', 'a_metric_without_parentheses', 'a_metric_in_quotation_marks',
+           'a_metric_for_another_kind_of_labels', 'a_metric_that_compares_rows_with_classes',
+           'a_metric_of_scikit_learn', 'a_callback_that_watches_nothing', 'a_finished_model_for_an_architecture',
+           'an_architecture_in_quotation_marks', 'weights_that_are_not_there', 'a_model_that_was_not_made',
+           'a_network_that_is_no_architecture', 'on_batch', 'another_number_of_channels',
            'a_layer_that_gets_another_number_of_inputs', 'images_too_small_for_the_network',
            'halves_that_do_not_fit_again', 'a_class_without_a_prediction', 'an_optimizer_of_PyTorch',
            'targets_in_another_shape_than_predictions', 'an_architecture_that_timm_does_not_have',
@@ -119,8 +120,8 @@ def more_classes_than_outputs(case, match):
     facts |= {'outputs of the model': outputs, 'the class it should say': f'number {match[1]}'}
     if target.ndim > 1: # masks
         facts['numbers in these masks'] = ', '.join(map(str, target.unique().tolist()[:12]))
-        look = f'The masks have to hold classes from 0 to {outputs - 1}. Of 0 and 255 make them as ' \
-               "`(np.array(Image.open(mask)) > 0).astype('uint8')`; `vision_learner` and `unet_learner` take `n_out=`."
+        look = f'Masks hold classes from 0 to {outputs - 1}, one for each of `codes=`. Of 0 and 255 make them as ' \
+               "`(np.array(Image.open(mask)) > 0).astype('uint8')`; `unet_learner` takes `n_out=`."
         return Found(facts, look=look, cause='A mask holds a number that the model has no output for.')
     if call_in(learner_line(case), 'vision_learner|unet_learner'): return in_learner(case, facts, n_out=str(needed))
     layers = [layer for layer in learn.model.modules() if type(layer).__name__ == 'Linear']
@@ -147,6 +148,14 @@ def a_loss_for_yes_or_no(case, match):
     if (facts := loss_facts(case)) is None or prediction_and_target(case)[1].dim() > 1: return None
     loss = 'BCEWithLogitsLossFlat()' if learner_of(case).pred.shape[-1] == 1 else 'CrossEntropyLossFlat()'
     return on_learner(case, facts, f'loss_func = {loss}')
+
+# %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-017m
+@kind(error='ValueError', says=r'Expected input batch_size \(\d+\) to match target batch_size', link='losses')
+def a_loss_for_one_class(case, match):
+    "Cross-entropy wants one class per image; the targets are a yes or no for each class."
+    facts, (prediction, target) = loss_facts(case), prediction_and_target(case)
+    if facts is None or prediction.shape != target.shape or not target.is_floating_point(): return None
+    return on_learner(case, facts, 'loss_func = BCEWithLogitsLossFlat()')
 
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-018
 NUMBERS = dict(error='RuntimeError', says='The size of tensor a .* must match the size of tensor b', link='losses',
@@ -218,6 +227,7 @@ def other_metric(
 ) -> Found:
     "The line of the Learner with another metric in the place of one."
     line = learner_line(case)
+    if instead in names_read(line)[0]: return Found(facts, look=f'`{instead}` stands there, too: leave out `{name}`.')
     changed = with_nodes(line, lambda node: instead if getattr(node, 'id', '') == name else None)
     return Found(facts, changed) if changed != line else in_learner(case, facts, metrics=instead)
 
@@ -489,7 +499,8 @@ def a_class_that_was_given_numbers(case, match):
     if not case.before or case.inside('_do_one_batch') is not None: return None
     given = (case.inside(r'torch\.nn\.modules\.\w+\.__init__') or {})
     if not any(is_a(value, 'Tensor') for name, value in given.items() if name not in ('self', '__class__')): return None
-    is_class = lambda node: isinstance(node, ast.Call) and isinstance(value_at(case, node.func), type)
+    is_plain = lambda node: isinstance(node, ast.Call) and not node.keywords # by other names than a loss has
+    is_class = lambda node: is_plain(node) and isinstance(value_at(case, node.func), type)
     made = lambda node: f'{ast.unparse(node.func)}(){text_of(case.statement, node)[len(ast.unparse(node.func)):]}'
     change = with_nodes(case.statement, lambda node: made(node) if is_class(node) else None)
     return Found({'what was called': f'the class {type(given.get("self")).__name__}'}, change)

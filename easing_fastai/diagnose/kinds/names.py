@@ -21,7 +21,7 @@ from typing import NamedTuple
 from ...base.files import packaged, rows_of
 from ..kind import FASTAI, LOADERS, Found, is_here, kind, with_tfms_of_today
 from .models import a_metric_with_parentheses
-from ..patch import argument, call_in, called_name, patched, renamed, with_nodes
+from ..patch import argument, call_in, called_name, passes_on, patched, renamed, with_nodes
 from ..traceback import Case, attribute_of, is_a, is_cell, parsed, value_at
 
 # %% ../../../nbs/api/diagnose/kinds/59_names.ipynb #cell-007
@@ -181,12 +181,10 @@ def with_arguments_of_today(
         function = value_at(case, call.func) or vars(sys.modules.get('fastai.vision.all', ast)).get(called_name(call))
         try: names = inspect.signature(function).parameters
         except (TypeError, ValueError): continue
-        made = inspect.unwrap(function.__init__ if isinstance(function, type) else function)
-        flags = getattr(getattr(made, '__code__', None), 'co_flags', inspect.CO_VARKEYWORDS)
         for name in [one.arg for one in call.keywords if one.arg and one.arg not in names]:
             rows = (old for old in OLD if old.name == name and f'{name}=' in old.old)
             row = next((old for old in rows if not old.was or called_name(call) in called(old)), None)
-            if row is None and flags & inspect.CO_VARKEYWORDS: continue # handed on
+            if row is None and passes_on(function): continue # handed on
             if row is None or not row.rename: return ''
             new = row.rename.split('(')[-1]
             change = REWRITES[name](change) if name in REWRITES else with_keyword(change, name, new)
@@ -222,12 +220,16 @@ def an_argument_that_the_function_does_not_have(case, match):
     if old_name(case) is not None or (call := call_in(line, match[1]) or call_in(line, r'\w+')) is None: return None
     try: names = list(inspect.signature(function := value_at(case, call.func)).parameters)
     except (TypeError, ValueError): return None
+    if 'multiple' in match[0] and called_name(call) == match[1]:
+        cause = f'`{match[2]}` is given twice, by its position and by its name.'
+        return Found({'the function': match[1]}, look=f'`{match[2]}` once is enough.', cause=cause)
     if 'multiple' in match[0]: names = [name for name in names if name != match[2]] # one that it gives by itself
     wrong = [keyword.arg for keyword in call.keywords if keyword.arg not in names]
     if match[2] not in wrong: return None
-    free = set(names) - {keyword.arg for keyword in call.keywords}
+    given = {keyword.arg for keyword in call.keywords}
+    free = set(names) - given
     def meant(name):
-        same = [other for group in SYNONYMS if name in group for other in names if other in group & free]
+        same = [other for group in SYNONYMS if group & given == {name} for other in names if other in group & free]
         return next(iter(same or difflib.get_close_matches(name, free, n=1, cutoff=0.75)), None)
     better = {name: meant(name) for name in wrong}
     facts = {'the function': getattr(function, '__qualname__', match[1]), 'it does not have': ', '.join(wrong),

@@ -173,7 +173,8 @@ def a_name_that_the_value_does_not_have(case, match):
             and any(re.fullmatch(row['kind'], one) for one in classes)]
     cause = f'`{shorten(written, 60)}` is of the kind {kind_of}, which has no `{name}`.'
     if passes_on: cause = f'`{written}`, a {classes[0]}, has no attribute `{name}`, nor has the model it asks then.'
-    close = alike(name, [one for one in (*dir(held), *dir(learn)) if not one.startswith('_')])
+    there = list(held.index) if is_a(held, 'Series') else [*dir(held), *dir(learn)] # of a row its columns
+    close = alike(name, [one for one in there if not str(one).startswith('_')])
     if close and not any(row['name'] != '.*' for row in rows):
         return Found(facts, look=f'The closest that it has: `{written}.{close}`.', cause=cause)
     if rows:
