@@ -671,12 +671,12 @@ SAVED = DLS + "file = vision_learner(dls, arch).save('w', with_opt=False)\n"
     (TABLE + "name = 'nam'\ndls = ImageDataLoaders.from_df(table, '/', fn_col=name, label_col='breeds', bs=4)",
      "dls = ImageDataLoaders.from_df(table, '/', fn_col='name', label_col='breed', bs=4)", ''),
     (TABLE + "dls = ImageDataLoaders.from_df(table, '/', label_col='race', bs=4)", '', 'Which of these columns'),
-    (LEARN + "test = dls.test_dl(files)\nhow = dict(dl=test)\nlearn.show_results(**how)", None, 'test is not what the line below uses'),
+    (LEARN + 'test = dls.test_dl(files)\nhow = dict(dl=test)\nlearn.show_results(**how)', None, 'test is not what the line below uses'),
     ('nn.CrossEntropyLoss(weight=torch.rand(4, 2), size_average=torch.tensor([0, 1, 1, 0]))', None, 'what was called'),
     (LEARN + 'learn.fine_tune(1, 1e-3, base_lr=1e-3)', '', 'given twice'), (LEARN + 'learn.fine_tune(1, lr=1e-3, base_lr=1e-3)', '', 'It takes'),
     (SEVERAL + 'learn = vision_learner(dls, arch, loss_func=CrossEntropyLossFlat())\nlearn.fit(1)', 'learn.loss_func = BCEWithLogitsLossFlat()', ''),
     (SEVERAL + 'vision_learner(dls, arch, metrics=[accuracy, accuracy_multi]).fit(1)', '', 'leave out `accuracy`'),
-    (TABLE + "DataBlock((ImageBlock, CategoryBlock), get_x=lambda r: r.nam, get_y=lambda r: r.breed).dataloaders(table)", '', 'r.name'),
+    (TABLE + 'DataBlock((ImageBlock, CategoryBlock), get_x=lambda r: r.nam, get_y=lambda r: r.breed).dataloaders(table)', '', 'r.name'),
     (LEARN + 'learn.recorder.plot_metrics()', '', 'metric_names'),
     ('plt.imshow(torch.rand(8, 3, 28, 28))', '', 'x[0]'), ('plt.imshow(torch.rand(64, 14, 14))', '', 'x[0]')])
 def test_a_change_is_for_that_very_call(names, code, fix, words):
@@ -707,6 +707,6 @@ def test_a_change_has_to_fit_what_it_calls(names, change, why):
     "On paper alone: no code of the reader's runs for that."
     from easing_fastai.diagnose.patch import objection
 
-    run(LEARN + "class Odd:\n    def run(self, n): pass\n    hidden = property(lambda self: 1/0)\n    def __getattr__(self, name): raise SystemExit(name)\nodd = Odd()\ndef run(): pass", names)
+    run(LEARN + 'class Odd:\n    def run(self, n): pass\n    hidden = property(lambda self: 1/0)\n    def __getattr__(self, name): raise SystemExit(name)\nodd = Odd()\ndef run(): pass', names)
     said = objection(change, 'x', names)
     assert re.search(why, said) if why else not said, said

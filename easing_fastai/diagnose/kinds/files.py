@@ -345,7 +345,8 @@ def a_column_that_is_not_there(case, match):
     names = 'fn_col', 'label_col', 'valid_col'
     given = {one.arg: value_at(case, one.value) for one in call.keywords if one.arg in names}
     is_there = lambda one: one in columns if isinstance(one, str) else not isinstance(one, int) or one < len(columns)
-    close = {name: difflib.get_close_matches(str(one), columns, n=1) for name, one in given.items() if not is_there(one)}
+    missing = {name: str(one) for name, one in given.items() if not is_there(one)}
+    close = {name: difflib.get_close_matches(one, columns, n=1) for name, one in missing.items()}
     rest = [column for column in columns if [column] not in close.values() and column not in given.values()]
     meant = {name: found or rest*(len(rest) == 1) for name, found in close.items()} # the only one that is left
     if not close: return None
