@@ -273,7 +273,7 @@ main()
         out, err = process.communicate(timeout=HANGS)
         connection.close()
     assert process.returncode == 130 and 'Nothing of MNIST_SAMPLE was kept' in err and 'Traceback' not in err
-    assert list((tmp_path / 'data').iterdir()) == []
+    assert list((tmp_path / 'data').glob('*')) == []
 
 
 @pytest.mark.long
