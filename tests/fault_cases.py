@@ -159,6 +159,13 @@ POSTSCRIPT = (b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 32 32\n%%EndComments
               b'(it_ran) (w) file closefile\nshowpage\n')
 
 
+def in_iptc(content: bytes) -> bytes:
+    "A file of the format IPTC, which holds one of any other; Pillow opens what is in it."
+    def field(number: int, value: bytes, record: int = 3) -> bytes: return bytes((28, record, number)) + len(value).to_bytes(2, 'big') + value
+    head = field(60, b'\1\0') + field(20, b'\0\x1c') + field(30, b'\0\x1c') + field(120, b'\5')
+    return head + bytes((28, 8, 10, 132, 0)) + len(content).to_bytes(4, 'big') + content
+
+
 # turned by a quarter, and a tag of a type that Pillow reads and cannot write
 ODD_NOTE = (b'Exif\0\0MM\0*\0\0\0\x08\0\x02' + bytes.fromhex('0112 0003 00000001 00060000' '02bc 000c 00000003 00000028') + bytes(60))
 
@@ -361,6 +368,8 @@ CASES = [
     *(Case(f'PostScript as {name}: check', lambda folder, name=name: (classes_and(f'a/{name}', POSTSCRIPT)(folder), ghostscript(folder)),
           ('check', '.'), words=(name, 'cannot be read here'), absent='it_ran', env=WITH_GS)
       for name in ('x.jpg', 'x.png', 'x.tif', 'x.gif')),
+    Case('PostScript in IPTC: check', lambda folder: (classes_and('a/x.jpg', in_iptc(POSTSCRIPT))(folder), ghostscript(folder)),
+         ('check', '.'), words=('x.jpg', 'cannot be read here'), absent='it_ran', env=WITH_GS),
     Case('PostScript: predict', model(lambda folder: (ghostscript(folder.parent), (folder.parent / 'x.jpg').write_bytes(POSTSCRIPT))),
          ('predict', 'model', 'x.jpg'), words=('x.jpg is not an image',), absent='it_ran', env=WITH_GS),
     Case('PostScript that holds PhotoCD: predict', model(lambda folder: (ghostscript(folder.parent),

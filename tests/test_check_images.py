@@ -534,6 +534,10 @@ TABLES = { # of 24 images: the columns, what is in them after the names, what is
     'a side and yes or no': ('name,label,is_train', ['cat,yes', 'dog,yes', 'cat,no'], 'what yes, no means there'),
     'a medical test': ('name,label,test', ['cat,PCR', 'dog,PCR', 'cat,antigen'], None),
     'classes that sound like sides': ('name,label', ['train', 'test'], None),
+    'is_training_img': ('name,label,is_training_img', ['cat,1', 'dog,1', 'cat,0', 'dog,0'], None),
+    'train_or_test': ('name,label,train_or_test', ['cat,tr', 'dog,tr', 'cat,te', 'dog,te'], 'what tr, te means there'),
+    'a target with fractions': ('name,label', ['0.5', '1.0', '2.25'], 'the labels are numbers such as 0.5, 1.0'),
+    'classes written as floats': ('name,label', ['0.0', '1.0'], None),
     'a class is 1, others -1': ('image_id,cat,dog', ['1,-1', '-1,1'], 'the columns cat, dog have a 1'),
 }
 
@@ -550,6 +554,35 @@ def test_which_column_has_the_label(tmp_path, columns, values, words):
         (tmp_path / f'{i}.png').rename(tmp_path / 'ab'[i % 2] / f'{i}.png')
     layout = guess_layout(tmp_path)
     assert 'may each' not in layout.csv.problem, 'folders of classes need no table'
+
+
+def test_numbers_of_rows_are_no_names(tmp_path):
+    "Not even if they name more images than the column with whole names does."
+    noise(tmp_path, *(f'{i}.png' for i in range(40)))
+    rows = [f'{i},{i + 9}.png,{"ab"[i % 2]}' for i in range(30)] + ['30,99.png,a']
+    (tmp_path / 'labels.csv').write_text('\n'.join(['id,filename,label', *rows]))
+    layout = guess_layout(tmp_path)
+    assert layout.csv.columns.startswith('files in column filename') and dict(zip(layout.table.file, layout.table.label))['9.png'] == 'a'
+
+
+def test_names_without_folders_where_there_are_several(tmp_path):
+    noise(tmp_path, *(f'images_part_{i % 2 + 1}/{i:02}.png' for i in range(24)))
+    (tmp_path / 'labels.csv').write_text('image_id,label\n' + '\n'.join(f'{i:02},{"ab"[i // 2 % 2]}' for i in range(24)))
+    problem = guess_layout(tmp_path).csv.problem
+    assert 'without its folder' in problem and 'lies in images_part_' in problem, problem
+
+
+def test_a_test_set_of_a_doubled_folder_is_told(tmp_path):
+    noise(tmp_path, *(f'seg_{side}/seg_{side}/{label}/{i}.png' for side in ('train', 'test') for label in ('sea', 'wood') for i in range(4)))
+    layout = guess_layout(tmp_path)
+    assert layout.table.label.nunique() == 2 and set(layout.left_out.values()) == {'in seg_test, beside seg_train'}, layout
+
+
+def test_a_table_in_a_folder_below_is_named(tmp_path):
+    noise(tmp_path, *(f'train/{name}.png' for name in 'abcdefgh'))
+    (tmp_path / 'train' / 'metadata.csv').write_text('file_name,label\n' + '\n'.join(f'{name}.png,{"xy"[name < "e"]}' for name in 'abcdefgh'))
+    says = guess_layout(tmp_path).says
+    assert 'train/metadata.csv' in says or 'in train' in says, says
 
 
 WORDS = ('Train', 'Validation')

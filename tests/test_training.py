@@ -607,9 +607,15 @@ def test_a_killed_training_claims_nothing(tmp_path):
     out = tmp_path / 'model'
     code = f'import os, pathlib, easing_fastai.base.files as f\nplace = f.claimed(pathlib.Path({str(out)!r}))\nplace.__enter__()\nos.kill(os.getpid(), 9)'
     assert start('-c', code).returncode == -9
-    assert (tmp_path / '.model.lock').exists()
+    assert (tmp_path / '.model.easing-fastai.lock').exists()
     with claimed(out), whole_folder(out) as work: work.mkdir()
     assert os.listdir(tmp_path) == ['model']
+
+
+def test_a_lock_of_somebody_else_stays(tmp_path):
+    (lock := tmp_path / '.poetry.lock').write_text('mine')
+    with claimed(tmp_path / 'poetry'): pass
+    assert lock.read_text() == 'mine'
 
 
 def test_on_a_disk_that_knows_no_locks_nobody_is_stopped(tmp_path, monkeypatch):
@@ -617,7 +623,7 @@ def test_on_a_disk_that_knows_no_locks_nobody_is_stopped(tmp_path, monkeypatch):
     monkeypatch.setattr('fcntl.flock', refused)
     with claimed(tmp_path / 'model'): assert os.listdir(tmp_path)
     assert not os.listdir(tmp_path)
-    (lock := tmp_path / '.model.lock').touch()  # of another computer, say
+    (lock := tmp_path / '.model.easing-fastai.lock').touch()  # of another computer, say
     with claimed(tmp_path / 'model'): pass
     assert lock.exists()
 
@@ -820,7 +826,11 @@ def test_what_systems_lay_into_a_folder_is_nobodys(previous):
     out, _ = previous
     for name in ('.DS_Store', 'Thumbs.db', 'desktop.ini'):
         (out / name).touch()
+    (out / '@eaDir').mkdir()
     refuse_to_overwrite(out)
+    (out / '@eaDir' / 'thesis.docx').touch()  # in a wastebasket, say
+    with pytest.raises(FolderError, match='it holds @eaDir'): refuse_to_overwrite(out)
+    shutil.rmtree(out / '@eaDir')
     (out / 'notes.txt').touch()
     with pytest.raises(FolderError, match='notes.txt'): refuse_to_overwrite(out)
 

@@ -229,7 +229,7 @@ def claimed(
     from filelock import FileLock, Timeout # only where it is wanted
     folder = expanded(folder.absolute())
     with workshop_beside(folder) as workshop:
-        file = folder.with_name(f'.{folder.name}.lock')
+        file = folder.with_name(f'.{folder.name}.easing-fastai.lock')
         lock, is_new = FileLock(file, timeout=0), not file.exists()
         try: lock.acquire()
         except Timeout as e:

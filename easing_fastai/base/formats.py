@@ -31,10 +31,10 @@ register_heic()
 
 # %% ../../nbs/api/base/04_formats.ipynb #cell-004
 def image_formats() -> list[str]: # Pillow's names, for `Image.open(file, formats=...)`
-    "All formats that Pillow can read, but those that another program would run."
+    "All formats that Pillow can read, but those that another program would run, or that hold a file of any format."
     Image.preinit() # the usual formats are tried first
     Image.init()
-    return [name for name in Image.ID if name not in ('EPS', 'WMF', 'PCD')]
+    return [name for name in Image.ID if name not in ('EPS', 'WMF', 'PCD', 'IPTC')]
 
 # %% ../../nbs/api/base/04_formats.ipynb #cell-s02
 def has_many_scans(

@@ -6,10 +6,11 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/images/table.html.md"""
 
 # %% auto #0
 __all__ = ['MOST_COLUMNS', 'UTF16', 'NO_TABLES', 'OTHER_FORM', 'SEVERAL', 'LISTS', 'TWO_SIDES', 'FLAGS', 'ONE_HOT', 'NO_LABEL',
-           'WHICH_SIDE', 'TWO_COLUMNS', 'WHICH_LABEL', 'NO_ROWS', 'NONE_HERE', 'MEASURES', 'NO_SIDES', 'NOT_UTF8',
-           'NO_HEAD', 'read_csv', 'Columns', 'file_column', 'name_of', 'names_in_other_form', 'may_be_labels',
-           'columns_of_sides', 'is_held_out', 'guess_columns', 'contradiction_in', 'a_column_for_each_class',
-           'without_test_rows', 'csv_code', 'doubt_about_sides', 'doubt_about', 'CsvGuess', 'guess_csv']
+           'WHICH_SIDE', 'TWO_COLUMNS', 'WHICH_LABEL', 'NO_ROWS', 'NONE_HERE', 'MEASURES', 'IN_SEVERAL', 'FRACTIONS',
+           'NO_SIDES', 'NOT_UTF8', 'NO_HEAD', 'read_csv', 'Columns', 'file_column', 'name_of', 'names_in_other_form',
+           'may_be_labels', 'columns_of_sides', 'is_held_out', 'guess_columns', 'contradiction_in',
+           'a_column_for_each_class', 'without_test_rows', 'csv_code', 'doubt_about_sides', 'doubt_about', 'CsvGuess',
+           'guess_csv']
 
 # %% ../../nbs/api/images/64c_table.ipynb #cell-002
 import os, re, unicodedata
@@ -25,7 +26,7 @@ from ..base.files import printable
 from ..base.show import listed
 from .words import AROUND_SIDES, FILE_COLUMNS, IN_WORDS, IS_VALID, LABEL_COLUMNS, MASKS, RANDOM_SPLIT
 from .words import TEST_NAMES, VALID_COLUMNS, VALID_NAMES
-from .words import are_measures, are_sides, fastai_line, first_of, side_of, words_of
+from .words import are_fractions, are_measures, are_sides, fastai_line, first_of, side_of, words_of
 
 # %% ../../nbs/api/images/64c_table.ipynb #cell-019
 MOST_COLUMNS = 10_000
@@ -80,7 +81,7 @@ def file_column(
     last |= {os.path.splitext(name)[0] for name in last}
     folders = Counter(['', *(name.rpartition('/')[0] for name in images)]).most_common(20)
     endings = Counter(['', *(os.path.splitext(name)[1] for name in images)]).most_common(5)
-    best, most = (first_of(FILE_COLUMNS, table), '', ''), (0,)
+    best, most = (first_of(FILE_COLUMNS, table), '', ''), (False,)
     for column in table:
         values = table[column].dropna().unique()
         values = [value.replace('\\', '/') for value in values[::max(1, len(values)//200)]] # enough to tell
@@ -89,7 +90,8 @@ def file_column(
             for ending in sorted(name for name, _ in endings):
                 n = sum(name_of(value, folder, ending) in there for value in values)
                 beside = {*words_of(folder)} & {*VALID_NAMES, *MASKS}
-                rank = n, not ending, column.lower() in FILE_COLUMNS, not beside # an index may count like the names
+                are_whole = not ending and n >= len(values)/2 # numbers of rows may count like names without endings
+                rank = are_whole, n, not ending, column.lower() in FILE_COLUMNS, not beside
                 if n and rank > most: best, most = (column, folder, ending), rank
     return best
 
@@ -152,7 +154,8 @@ def columns_of_sides(
         known = {*map(str.lower, values)} & {*IS_VALID}
         if small in VALID_COLUMNS: return True
         if small in IN_WORDS and any(map(side_of, known)): return True
-        if side_of(name) and {*words_of(name)} <= AROUND_SIDES: return bool(known) or small.startswith('is')
+        if side_of(name) and (words := {*words_of(name)}) <= AROUND_SIDES:
+            return bool(known) or small.startswith('is') or len({*map(side_of, words)} - {''}) > 1 # train_or_test
         return small not in LABEL_COLUMNS and 1 < len(values) < 9 and {*map(side_of, values)} == {'train', 'valid'}
     named = [name for name in table if name != file and may_tell(name)]
     order = {name: i for i, name in enumerate((*VALID_COLUMNS, *IN_WORDS))}
@@ -294,6 +297,10 @@ NO_ROWS = 'it has names of columns, and no row with an image'
 NONE_HERE = 'no image that it names is here, such as {}. Write the names as on the disk, from this folder on{}'
 MEASURES = ('no column is called label, and {} has numbers such as {}, which may measure something. Call it label if '
             'these are the classes')
+IN_SEVERAL = ('it names {} without its folder, and that image lies in {}: the images lie in several folders. Write '
+              'the names as on the disk, from this folder on')
+FRACTIONS = ('the labels are numbers such as {}, which are no classes. fastai learns to predict numbers with '
+             'y_block=RegressionBlock; for classes, put words in their place')
 NO_SIDES = ('it names images in the folders {}, and no column tells what is held out. Give it a column is_valid, with '
             'train and valid in it')
 
@@ -309,7 +316,12 @@ def doubt_about(
         alike = next((f', as {printable(name)}' for name in images if stem(name) == stem(files.iloc[0])), '')
         return NONE_HERE.format(printable(files.iloc[0]), alike)
     if columns.rivals: return WHICH_LABEL.format(listed([*map(printable, [columns.label, *columns.rivals])]))
+    places = {name.rpartition('/')[2]: name for name in images if '/' in name} if columns.folder else {}
+    for file in files[~files.isin(images)]:
+        if place := places.get(name := file.rpartition('/')[2]):
+            return IN_SEVERAL.format(printable(name), printable(place.rpartition('/')[0]))
     labels, tops = {*rows.label.dropna()}, {file.split('/')[0] for file in files if '/' in file}
+    if are_fractions(labels): return FRACTIONS.format(listed(sorted(labels), 2))
     if columns.label.lower() not in LABEL_COLUMNS and are_measures(labels):
         return MEASURES.format(printable(columns.label), listed(sorted(labels), 2))
     return NO_SIDES.format(listed(sorted(map(printable, tops)))) if not columns.valid and are_sides(tops) else ''
@@ -329,8 +341,8 @@ class CsvGuess:
 
 # %% ../../nbs/api/images/64c_table.ipynb #cell-l06
 NOT_UTF8 = "it is not text in UTF-8; perhaps pandas.read_csv(file, encoding='cp1252') reads it"
-NO_HEAD = ("its first row is a row of values, and names no columns: "
-           "pandas.read_csv(file, header=None, names=['name', 'label']) reads it")
+NO_HEAD = ("its first row is a row of values, and names no columns: pandas.read_csv(file, header=None, names=[...]) "
+           "reads it, with a name for each of its {} columns, 'name' and 'label' among them")
 
 def guess_csv(
     path: Path,        # the folder
@@ -342,7 +354,8 @@ def guess_csv(
     except (OSError, ValueError) as e: # pandas' own errors are ValueErrors, and so is text that isn't UTF-8
         why = NOT_UTF8 if isinstance(e, UnicodeDecodeError) else str(e).splitlines()[0]
         return CsvGuess(file, problem=why)
-    if {name_of(column, '', '') for column in table} & set(images): return CsvGuess(file, problem=NO_HEAD)
+    if {name_of(column, '', '') for column in table} & set(images):
+        return CsvGuess(file, problem=NO_HEAD.format(len(table.columns)))
     if [*table][:3] == ['image', 'class', 'probability']: return None # of `easing-fastai predict --csv`
     if why := names_in_other_form(table, images): return CsvGuess(file, problem=why)
     if (columns := guess_columns(table, images)) is None: return None

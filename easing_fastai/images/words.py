@@ -8,7 +8,8 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/images/words.html.md"""
 __all__ = ['TRAIN_NAMES', 'VALID_NAMES', 'MASKS', 'PARTS', 'NO_CLASS', 'BESIDE_PARTS', 'CAMERAS', 'WORDS', 'DATE',
            'LABEL_COLUMNS', 'FILE_COLUMNS', 'VALID_COLUMNS', 'IN_WORDS', 'ANSWERS', 'AROUND_SIDES', 'TEST_NAMES',
            'IS_VALID', 'RANDOM_SPLIT', 'words_of', 'side_of', 'are_sides', 'is_part', 'are_no_classes', 'first_of',
-           'folder_of_side', 'is_number', 'are_measures', 'are_of_cameras', 'called_labels', 'fastai_line']
+           'folder_of_side', 'is_number', 'are_measures', 'are_fractions', 'are_of_cameras', 'called_labels',
+           'fastai_line']
 
 # %% ../../nbs/api/images/64b_words.ipynb #cell-002
 import os, re
@@ -105,6 +106,13 @@ def are_measures(
     "True if all are numbers of two digits or more, or dates."
     return all(re.fullmatch(r'[\W\d_]*', label) and len(re.findall(r'\d', label)) > 1 for label in labels)
 
+def are_fractions(
+    labels: set[str] # of a table
+) -> bool:
+    "True if all are numbers, and some of them are no whole ones."
+    return all(re.fullmatch(r'[+-]?\d*[.,]?\d+', label) for label in labels) and any(
+        re.search(r'[.,]\d*[1-9]', label) for label in labels)
+
 def are_of_cameras(
     labels: set[str] # from the names of files
 ) -> bool:
@@ -120,7 +128,7 @@ FILE_COLUMNS = ('file', 'filename', 'file_name', 'name', 'fname', 'path', 'image
 VALID_COLUMNS = ('is_valid', 'valid', 'split', 'set', 'subset')
 IN_WORDS = ('partition', 'fold', 'phase') # these, too, if words for sides are in them
 ANSWERS = {'submission', 'submissions', 'prediction', 'predictions', 'pred', 'preds', 'result', 'results'} # of a model
-AROUND_SIDES = {'is', 'in', 'for', 'set', 'data', *TRAIN_NAMES, *VALID_NAMES} # words of is_train, test_set
+AROUND_SIDES = {'is', 'in', 'for', 'or', 'set', 'data', 'img', 'image', *TRAIN_NAMES, *VALID_NAMES} # is_train
 TEST_NAMES = VALID_NAMES[-2:]
 IS_VALID = {**dict.fromkeys(('true', '1', '1.0', *VALID_NAMES), True),
             **dict.fromkeys(('false', '0', '0.0', *TRAIN_NAMES), False)}

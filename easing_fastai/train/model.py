@@ -145,7 +145,8 @@ def refuse_to_overwrite(
     if not folder.exists(): return
     try:
         by_systems = {'.ds_store', *LEFT_BY_SYSTEMS}
-        names = {file.name for file in folder.iterdir() if file.name.lower() not in by_systems}
+        def is_empty(file): return file.is_file() or file.is_dir() and not any(file.iterdir())
+        names = {file.name for file in folder.iterdir() if file.name.lower() not in by_systems or not is_empty(file)}
         ours = {name for name in names & FILES if not (folder/name).is_symlink() and (folder/name).is_file()}
         changed = changed_files(folder) if names == ours and is_model(folder) else []
     except OSError as e: raise FolderError(f'{where} cannot be looked at: {e.strerror}. {advice}') from e
