@@ -556,6 +556,11 @@ def test_which_column_has_the_label(tmp_path, columns, values, words):
     assert 'may each' not in layout.csv.problem, 'folders of classes need no table'
 
 
+def test_a_number_before_a_word_is_no_class(tmp_path):
+    noise(tmp_path, *(f'{i}_{label}.png' for i in range(1, 9) for label in ('cat', 'dog')))
+    assert guess_layout(tmp_path).kind == 'unknown'
+
+
 def test_numbers_of_rows_are_no_names(tmp_path):
     "Not even if they name more images than the column with whole names does."
     noise(tmp_path, *(f'{i}.png' for i in range(40)))

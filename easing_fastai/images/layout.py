@@ -86,7 +86,7 @@ def class_folders(
     return Layout('folders', 'a folder per class', code, table_of(rows), depth=1)
 
 # %% ../../nbs/api/images/65_layout.ipynb #cell-016
-PATTERNS = (r'^(.+?)[\W_]*\d+[\W_]*\.\w+$', r'^(.+?)(?:[\W_]+\d+){2,}\.\w+$', r'^([^\W_]+)[\s_-]')
+PATTERNS = (r'^(.+?)[\W_]*\d+[\W_]*\.\w+$', r'^(.+?)(?:[\W_]+\d+){2,}\.\w+$', r'^([^\W_]*[^\W\d_][^\W_]*)[\s_-]')
 
 def labels_in_names(
     images: list[str] # in a folder
