@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -128,6 +129,25 @@ def test_the_page_says_what_predict_says(server, model, uploads, name):
 def test_what_gets_no_prediction(server, uploads, name, words):
     said, probabilities = ask(server[1], uploads / name)
     assert words in said and not probabilities and 'Traceback' not in said and '/tmp' not in said
+
+
+def test_one_image_at_a_time(uploads, monkeypatch):
+    "Also where requests pass by the queue of the page: a large image may take a gigabyte."
+    from easing_fastai.serve import app
+
+    monkeypatch.setattr(app, 'uploaded', lambda path: path)
+    under_way, seen = [], []
+
+    def predict(file):
+        under_way.append(file)
+        time.sleep(0.05)
+        seen.append(len(under_way))
+        under_way.pop()
+        return {'3': 1.0}
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: app.answer({'path': uploads / 'photo.jpg', 'orig_name': 'x'}, predict, 0), range(8)))
+    assert all(found for _, found in answers) and seen == [1]*8
 
 
 def test_a_heavy_file_is_not_taken(server, uploads, tmp_path):
