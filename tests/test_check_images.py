@@ -285,6 +285,14 @@ def noise(folder: Path, *names: str) -> Path:
     return folder
 
 
+def draw(folder: Path, *names: str) -> list[str]:
+    "Images that are all different; their names."
+    for i, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.random.default_rng(i).integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(folder / name)
+    return [*names]
+
+
 def table_of_images(folder: Path, names: list[str], labels: tuple = ('cat', 'cat', 'dog'), column: str = 'label') -> Path:
     rows = [f'{name},{labels[i % len(labels)]}\n' for i, name in enumerate(names)]
     (folder / 'labels.csv').write_text(f'name,{column}\n' + ''.join(rows))
@@ -296,7 +304,7 @@ def test_a_table_that_divides_the_images_in_another_way_than_the_folders(tmp_pat
     names = [f'{folders[i % len(folders)]}/{i:02}.png' for i in range(24)]
     check = check_images(table_of_images(noise(tmp_path, *names), names))
     assert check.layout.kind == 'csv' and check.files.label.value_counts().to_dict() == {'cat': 16, 'dog': 8}
-    assert ('not the folders' in check.layout.says) == (folders in (['all'], ['crops/all'], ['shelf0', 'shelf1'])) and 'one class' not in kinds(check)
+    assert ('not the folders' in check.layout.says) == (folders == ['shelf0', 'shelf1']) and 'one class' not in kinds(check)
 
 
 def labels_of(folder: Path, table: str, names: list[str], name: str = 'labels.csv') -> dict[str, str]:
@@ -389,11 +397,10 @@ def test_a_table_beside_sides(tmp_path, sides, are_same):
 
 
 def test_folders_that_stay_the_classes(tmp_path):
-    "A table with other names for them, one of something else, one of half of the images, and one that agrees but for a row."
+    "A table with other names for them, and one of something else."
     names = [f'{"ab"[i % 2]}/{i:02}.png' for i in range(24)]
     noise(tmp_path, *names)
-    for rows, labels, column in ((names, ('0', '1'), 'label'), (names, ('May', 'June', 'July'), 'month'),
-                                 (names[:12], ('cat', 'cat', 'dog'), 'label'), (names, ('a', 'b', 'a', 'a'), 'label')):
+    for rows, labels, column in ((names, ('0', '1'), 'label'), (names, ('May', 'June', 'July'), 'month'), (names[:12], ('0', '1'), 'label')):
         assert guess_layout(table_of_images(tmp_path, rows, labels, column)).kind == 'folders', (labels, column)
 
 
@@ -518,7 +525,12 @@ TABLES = { # of 24 images: the columns, what is in them after the names, what is
     'a file as find writes it': ('./name,label', ['cat', 'dog'], None),
     'a list of find without names': ('./24.png,cat', ['cat', 'dog'], 'names no columns'),
     'a side that nobody knows': ('name,label,split', ['cat,train', 'dog,train', 'cat,holdout', 'dog,holdout'], 'what holdout means there'),
-    'a side and no label': ('name,split', ['train', 'holdout'], 'what holdout means there'),
+    'a side and no label': ('name,split', ['train', 'holdout'], 'no column has the label'),
+    'parts and no label': ('image_id,partition', ['0', '1', '2'], 'no column has the label'),
+    'held out by a number': ('name,label,holdout', ['cat,0', 'dog,0', 'cat,1', 'dog,0'], None),
+    'no value': ('name,label', ['cat', '#N/A', 'dog'], 'the label #N/A is what a spreadsheet writes'),
+    'a number in two ways': ('name,label', ['1', '0', '1.0'], 'its labels 1 and 1.0 are the same number'),
+    'a code in two ways': ('name,label', ['7', '12', '07'], 'its labels 07 and 7 are the same number'),
     'valid for good': ('name,label,valid', ['cat,1', 'dog,True', 'cat,1', 'dog,0'], '18 of 24 images would be held out'),
     'more held out than not': ('name,label,is_valid', ['cat,1', 'dog,True', 'cat,1', 'dog,0', 'cat,0'], None),
     'more in words': ('name,label,split', ['cat,test', 'dog,test', 'cat,Test', 'dog,train', 'cat,train'], None),
@@ -552,8 +564,8 @@ def test_which_column_has_the_label(tmp_path, columns, values, words):
     for i in range(24):
         (tmp_path / 'ab'[i % 2]).mkdir(exist_ok=True)
         (tmp_path / f'{i}.png').rename(tmp_path / 'ab'[i % 2] / f'{i}.png')
-    layout = guess_layout(tmp_path)
-    assert 'may each' not in layout.csv.problem, 'folders of classes need no table'
+    (tmp_path / 'labels.csv').rename(tmp_path / 'facts.csv')
+    assert 'may each' not in guess_layout(tmp_path).csv.problem, 'folders of classes need no table'
 
 
 def test_a_number_before_a_word_is_no_class(tmp_path):
@@ -632,16 +644,106 @@ def test_names_in_capitals_on_one_side_only(tmp_path, column, disk, table):
     assert not guess_layout(tmp_path).csv.problem
 
 
-@pytest.mark.parametrize('columns, values, words', [
-    ('split', ['train', 'train', 'holdout'], 'what holdout means there'), ('class,species', ['Aves,wren', 'Aves,crow', 'Mammalia,fox'], '')])
-def test_a_table_in_doubt_beside_class_folders(tmp_path, columns, values, words):
-    "They say the classes, and not the sides."
+BESIDE_FOLDERS = { # a/00.png, b/01.png, and so on: the columns, what is in them after the names of images, what is said; None: the table counts
+    'the same': ('name,label', ['a', 'b'], ''),
+    'the same for a half': ('name,label', ['a', 'b'] * 6, ''),
+    'other words': ('name,label', ['0', '1'], ''),
+    'numbers for sides': ('name,label,fold', ['a,0', 'b,1', 'a,2', 'b,3'], ''),
+    'a test set, too': ('name,label,split', [f'{"ab"[i % 2]},{("train", "valid", "test")[i // 2 % 3]}' for i in range(24)], None),
+    'some are corrected': ('name,label', ['b', *['b', 'a'] * 11, 'b'], None),
+    'a half is corrected': ('name,label', ['b', *['b', 'a'] * 8], 'such as of a/00.png: b in the table, a by its name. If the table counts, give it a row'),
+    'sides for a half': ('name,label,is_valid', ['a,1', 'b,1', 'a,0', 'b,0'] * 4, 'such as of a/00.png: a, for validation in the table, a by its name'),
+    'sides, no labels': ('name,split', ['train', 'valid'] * 12, 'no column has the label'),
+    'an unknown side': ('name,split', ['train', 'holdout'] * 12, 'no column has the label'),
+    'two that may be labels': ('name,class,species', ['Aves,wren', 'Aves,crow', 'Mammalia,fox'], 'class, species may each'),
+}
+
+
+@pytest.mark.parametrize('columns, values, words', BESIDE_FOLDERS.values(), ids=BESIDE_FOLDERS)
+def test_a_table_called_labels_beside_class_folders(tmp_path, columns, values, words):
+    "It says the same, or counts, or training stops."
+    from easing_fastai.train.fit import usable_images
     names = [f'{"ab"[i % 2]}/{i:02}.png' for i in range(24)]
-    noise(tmp_path, *names)
-    rows = [f'{name},{values[i % 3]}' for i, name in enumerate(names)]
-    (tmp_path / 'labels.csv').write_text('\n'.join([f'name,{columns}', *rows]))
+    draw(tmp_path, *names)
+    n = len(values) if len(values) > 4 else 24
+    (tmp_path / 'labels.csv').write_text('\n'.join([columns, *(f'{name},{values[i % len(values)]}' for i, name in enumerate(names[:n]))]))
+    check = check_images(tmp_path)
+    if words:
+        with pytest.raises(FolderError) as caught: usable_images(check)
+        assert words in str(caught.value)
+    else:
+        files = usable_images(check)[0]
+        assert check.layout.kind == ('folders' if words == '' else 'csv') and set(files.label) <= {'a', 'b'}
+        if words is None and 'split' not in columns: assert files.set_index('file').label[names[0]] == 'b'
+        if 'split' in columns: assert len(files) == 16 and files.is_valid.sum() == 8
+
+
+@pytest.mark.parametrize('name, is_told', [('exif.csv', True), ('labels.csv', False)])
+def test_a_table_of_names_without_their_folders(tmp_path, name, is_told):
+    "Folder and file in two columns, say: it does not count silently, unless its labels are the folders."
+    names = draw(tmp_path, *(f'{"ab"[i % 2]}/{i:02}.png' for i in range(24)))
+    (tmp_path / name).write_text('folder,file,label\n' + ''.join(f'{file.replace("/", ",")},{"xyz"[i % 3]}\n' for i, file in enumerate(names)))
     layout = guess_layout(tmp_path)
-    assert words in layout.csv.problem and set(layout.table.label) == {'a', 'b'} and bool(layout.csv.problem) == bool(words)
+    assert (f'not used: {name}' in layout.says) and bool(layout.csv.problem) != is_told
+
+
+@pytest.mark.parametrize('side', ['val', 'Test', 'validation'])
+def test_a_folder_of_a_side_beside_class_folders(tmp_path, side):
+    layout = guess_layout(noise(tmp_path, *(f'{label}/{i}.png' for label in ('cat', 'dog', side) for i in range(9))))
+    assert layout.kind == 'unknown' and f'the folders {side}, cat, dog are named' in layout.says or f'cat, dog, {side}' in layout.says
+
+
+@pytest.mark.parametrize('columns', ['name,label_1,label_2', 'name,age', 'name,label'])
+@pytest.mark.parametrize('folder', ['images', 'pets', 'Dataset'])
+def test_doubts_do_not_hang_on_what_the_only_folder_is_called(tmp_path, folder, columns):
+    noise(tmp_path, *(f'{folder}/{i}.png' for i in range(24)))
+    values = {'name,age': lambda i: f'{20 + i % 4}', 'name,label': lambda i: f'{i % 4 / 4}'}.get(columns, lambda i: f'{"ab"[i % 2]},{"abc"[i % 3]}')
+    (tmp_path / 'data.csv').write_text(f'{columns}\n' + ''.join(f'{i}.png,{values(i)}\n' for i in range(24)))
+    assert guess_layout(tmp_path).csv.problem
+
+
+def test_a_table_in_the_only_folder(tmp_path):
+    "It is found there, and its rows are looked at."
+    from easing_fastai.train.fit import usable_images
+    names = draw(tmp_path / 'data', *(f'imgs/{i}.png' for i in range(24)))
+    table_of_images(tmp_path / 'data', [*names, 'imgs/gone.png'], ('cat', 'dog'))
+    check = check_images(tmp_path)
+    assert set(usable_images(check)[0].label) == {'cat', 'dog'} and kinds(check)['csv missing'] == ['data/imgs/gone.png']
+
+
+LINES = { # of images named like this: what is in the table before and after the number, the columns, the values
+    'zeros before a number': ('train/{:03}.png', '{:03}', 'id,label', ['cat', 'dog']),
+    'numbers with zeros as labels': ('{}.png', '{}.png', 'id,label', ['01', '02', '10']),
+    'a label NA': ('{}.png', '{}.png', 'name,label', ['NA', 'EU', 'None']),
+    'powers': ('{}.png', '{}.png', 'name,label', ['1e5', '2e5']),
+    'a blank at the end': ('{}.png', '{}.png ', 'name,label', ['cat ', 'dog', 'cat']),
+    'names of Windows': ('b/{}.png', 'b\\{}.png', 'name,label', ['cat', 'dog']),
+    'yes and no': ('{}.png', '{}.png', 'name,label', ['True', 'False']),
+    'classes written as floats': ('{}.png', '{}.png', 'name,label', ['0.0', '1.0']),
+    'a row without a label': ('{}.png', '{}.png', 'name,label', ['cat', 'dog', 'cat', '']),
+    'numbers': ('{}.png', '{}', 'id,label', ['0', '1']),
+}
+
+
+@pytest.mark.parametrize('sides', ['', 'train', 'train valid', 'train valid test'])
+@pytest.mark.parametrize('disk, table, columns, values', LINES.values(), ids=LINES)
+def test_the_line_reads_what_the_table_says(tmp_path, disk, table, columns, values, sides):
+    "The same images with the same labels on the same sides."
+    words = sides.split()
+    noise(tmp_path, *(disk.format(i) for i in range(24)))
+    rows = [f'{table.format(i)},{values[i % len(values)]}' + (f',{words[i % 7 % len(words)]}' if words else '') for i in range(24)]
+    (tmp_path / 'labels.csv').write_text('\n'.join([columns + ',split' * bool(words), *rows]))
+    layout = guess_layout(tmp_path)
+    known = layout.table.dropna(subset=['file', 'label'])
+    scope = {'path': tmp_path}
+    exec('from fastai.vision.all import *\n' + layout.code.replace('ImageDataLoaders', 'dls = ImageDataLoaders'), scope)
+    dls = scope['dls']
+    read = {}
+    for is_valid, side in ((False, dls.train_ds), (True, dls.valid_ds)):
+        for name, (_, label) in zip(side.items[columns.split(',')[0]], side):
+            read[f'{name}'.removesuffix('.png')] = str(dls.vocab[label]), is_valid if len(words) > 1 else None
+    expected = {Path(row.file).stem: (row.label, row.is_valid if len(words) > 1 else None) for row in known.itertuples()}
+    assert {Path(name).name: what for name, what in read.items()} == expected
 
 
 def test_a_table_of_features(tmp_path):

@@ -125,8 +125,8 @@ def are_of_cameras(
 # not y: beside an x it is a place
 LABEL_COLUMNS = ('label', 'labels', 'class', 'classes', 'category', 'target', 'species', 'breed')
 FILE_COLUMNS = ('file', 'filename', 'file_name', 'name', 'fname', 'path', 'image', 'image_id', 'id')
-VALID_COLUMNS = ('is_valid', 'valid', 'split', 'set', 'subset')
-IN_WORDS = ('partition', 'fold', 'phase') # these, too, if words for sides are in them
+VALID_COLUMNS = ('is_valid', 'valid', 'split', 'set', 'subset', 'holdout', 'hold_out', 'heldout', 'held_out')
+IN_WORDS = ('partition', 'fold', 'phase', 'folds', 'kfold') # these, too, if words for sides are in them
 ANSWERS = {'submission', 'submissions', 'prediction', 'predictions', 'pred', 'preds', 'result', 'results'} # of a model
 AROUND_SIDES = {'is', 'in', 'for', 'or', 'set', 'data', 'img', 'image', *TRAIN_NAMES, *VALID_NAMES} # is_train
 TEST_NAMES = VALID_NAMES[-2:]
