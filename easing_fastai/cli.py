@@ -439,8 +439,10 @@ def write_new(
     "Writes a new file or folder and says so; ends the command if that fails."
     where = printable(home_relative(expanded(path)))
     failure = f'{where} could not be written'
-    with explained(failure, 'Choose another place.', lambda: 'Nothing was written.'), console.status('Writing'): write()
-    say(f'{where} is written. {what_now}', '✓ ', 'green')
+    with console.status('Writing'), explained(failure, 'Choose another place.', lambda: 'Nothing was written.'):
+        write()
+    try: say(f'{where} is written. {what_now}', '✓ ', 'green')
+    except OSError as e: fail(f'{where} is written, and that could not be printed: {e.strerror or e}')
 
 # %% ../nbs/api/91_cli.ipynb #cell-s02
 @app.command('serve')

@@ -539,7 +539,7 @@ CASES += [
     *(Case(f'a PNG with {what}: predict', model(lambda folder, content=content: (folder.parent / 'x.png').write_bytes(content)),
           ('predict', 'model', 'x.png'), words=('x.png',)) for what, content in BROKEN_PNGS.items()),
     *(Case(f'a JPEG of many scans: {args[0]}', model(lambda folder: (classes(folder.parent / 'p') / 'a' / 'x.jpg').write_bytes(many_scans())),
-          args, words=('x.jpg', 'more than 100 scans'), limit=30) for args in (('check', 'p'), ('predict', 'model', 'p'))),
+          args, words=('x.jpg', 'more than 40 scans'), limit=30) for args in (('check', 'p'), ('predict', 'model', 'p'))),
     *(Case(f'a {name} that goes 255 rows up: {args[0]}', model(lambda folder, name=name: (classes(folder.parent / 'p') / 'a' / f'x.{name}').write_bytes(
           run_lengths(20_000, 1, name == 'ico'))), args, words=(f'x.{name}', 'packed by run lengths'), limit=30)
       for name in ('bmp', 'ico') for args in (('check', 'p'), ('predict', 'model', 'p'))),

@@ -580,7 +580,7 @@ def test_what_stays_even_if_it_is_empty(there, tmp_path, monkeypatch):
 
 def test_what_a_killed_process_could_not_remove_goes_with_the_next(tmp_path, monkeypatch):
     monkeypatch.setattr('easing_fastai.base.files.is_over', lambda pid: pid == '7')
-    left = tmp_path / f'.model-{platform.node()}-7-x.previous'
+    left = tmp_path / f'.model-{platform.node()}-7-x1y2z3_8.previous'
     left.mkdir()
     for stays in (True, False):  # as long as nothing has taken its place
         with whole_folder(tmp_path / 'model', replace=True) as work:

@@ -6,9 +6,9 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/base/files.html.md"""
 
 # %% auto #0
 __all__ = ['ARCHIVES', 'MADE_BY', 'FolderError', 'expanded', 'home_relative', 'printable', 'typed', 'existing_folder', 'is_model',
-           'is_over', 'remove_leftovers', 'signals_wait', 'workshop_for', 'workshop_beside', 'whole_file',
-           'refuse_to_replace', 'refuse_existing_file', 'whole_folder', 'makers_of', 'claimed', 'PackageError',
-           'noted_hashes', 'packaged', 'rows_of', 'wrong_digest']
+           'is_over', 'left_beside', 'remove_leftovers', 'signals_wait', 'workshop_for', 'workshop_beside',
+           'whole_file', 'refuse_to_replace', 'refuse_existing_file', 'whole_folder', 'makers_of', 'claimed',
+           'PackageError', 'noted_hashes', 'packaged', 'rows_of', 'wrong_digest']
 
 # %% ../../nbs/api/base/01_files.ipynb #cell-002
 import base64, csv, hashlib, json, os, platform, re, shlex, shutil, signal, tempfile, threading
@@ -106,13 +106,26 @@ def is_over(
     except (OSError, OverflowError): pass # it lives, and is somebody else's; or it is no such number
     return False
 
+def left_beside(
+    path: Path # to be made
+) -> dict[Path, str]: # and the number of the process
+    "What processes of this computer that are making a file or folder, or were, have beside it."
+    name = re.compile(rf'\.{re.escape(path.name)}-{re.escape(platform.node())}-(\d+)-[a-z0-9_]{{8}}(\.previous)?')
+    return {left: match[1] for left in path.parent.glob(f'.{escape(path.name)}-*')
+            if (match := name.fullmatch(left.name)) and left.is_dir() and not left.is_symlink()}
+
 def remove_leftovers(
     path: Path # to be made
 ):
-    "Removes what killed processes of this computer left beside a file or a folder they were making."
-    for left in path.parent.glob(f'.{escape(path.name)}-{platform.node()}-*-*'):
-        if left.name.endswith('.previous') and not path.exists(): continue # nothing has taken its place
-        if not left.is_symlink() and is_over(left.name.split('-')[-2]): shutil.rmtree(left, ignore_errors=True)
+    "Removes what killed processes left beside a file or a folder that they were making, and nothing else."
+    for left, pid in left_beside(path).items():
+        if not is_over(pid): continue
+        is_previous = left.suffix == '.previous'
+        with suppress(OSError): # somebody else's
+            content = {*os.listdir(left)}
+            is_own = path.exists() and (is_model(left) or not content) if is_previous else content <= {path.name}
+            if is_own: shutil.rmtree(left, ignore_errors=True)
+
 
 # %% ../../nbs/api/base/01_files.ipynb #cell-b11
 @contextmanager
@@ -218,8 +231,7 @@ def makers_of(
     own: Path     # the workshop of this process
 ) -> list[str]: # their numbers
     "The processes of this computer that have another workshop beside a folder, and are not known to be over."
-    others = set(folder.parent.glob(f'.{escape(folder.name)}-{platform.node()}-*-*')) - {own}
-    return sorted(pid for pid in {other.name.split('-')[-2] for other in others} if not is_over(pid))
+    return sorted({pid for other, pid in left_beside(folder).items() if other != own and not is_over(pid)})
 
 @contextmanager
 def claimed(

@@ -34,7 +34,7 @@ def image_formats() -> list[str]: # Pillow's names, for `Image.open(file, format
     "All formats that Pillow can read, but those that another program would run, or that hold a file of any format."
     Image.preinit() # the usual formats are tried first
     Image.init()
-    return [name for name in Image.ID if name not in ('EPS', 'WMF', 'PCD', 'IPTC')]
+    return [name for name in Image.ID if name not in ('EPS', 'WMF', 'PCD', 'IPTC', 'BLP')]
 
 # %% ../../nbs/api/base/04_formats.ipynb #cell-s02
 def has_many_scans(
@@ -44,17 +44,21 @@ def has_many_scans(
     if image.format not in ('JPEG', 'MPO'): return False
     image.fp.seek(0)
     content = image.fp.read()
-    return sum(content.count(b'\xff\xda\0' + bytes((6 + 2*n, n))) for n in (1, 2, 3, 4)) > 100 # n: components
+    n_scans = sum(content.count(b'\xff\xda\0' + bytes((6 + 2*n, n))) for n in (1, 2, 3, 4)) # n: components
+    return n_scans > 40
 
 # %% ../../nbs/api/base/04_formats.ipynb #cell-r02
 def limit_run_lengths():
-    "Lets Pillow decode no large BMP that is packed by run lengths."
-    from PIL.BmpImagePlugin import BmpRleDecoder # registers itself on import, so it comes before
-    class Limited(BmpRleDecoder):
-        def decode(self, buffer):
-            if max(self.state.xsize, self.state.ysize) <= 2000: return super().decode(buffer)
-            raise ValueError('it is packed by run lengths, and more than 2,000 pixels wide or high')
-    Image.register_decoder('bmp_rle', Limited)
+    "Lets Pillow decode no large images in the formats that it unpacks pixel by pixel, in Python."
+    Image.init() # registers the decoders
+    def limited(decoder):
+        class Limited(decoder):
+            def decode(self, buffer):
+                if max(self.state.xsize, self.state.ysize) <= 2000: return super().decode(buffer)
+                raise ValueError('it is packed by run lengths, and more than 2,000 pixels wide or high')
+        return Limited
+    for name in {'bmp_rle', 'fits_gzip', 'qoi'} & {*Image.DECODERS}:
+        Image.register_decoder(name, limited(Image.DECODERS[name]))
 
 # %% ../../nbs/api/base/04_formats.ipynb #cell-r03
 limit_run_lengths()

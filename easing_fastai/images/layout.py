@@ -8,7 +8,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/images/layout.html.md"""
 __all__ = ['PATTERNS', 'UNKNOWN', 'DEEPER', 'ARE_MASKS', 'ARE_PARTS', 'ARE_THE_SAME', 'NEARLY_ALL', 'EITHER', 'NOT_USED', 'BATCH',
            'TWO_TABLES', 'MODEL_SAYS', 'table_of', 'Layout', 'train_and_valid', 'the_same_inside', 'class_folders',
            'labels_in_names', 'holding_masks', 'in_parts', 'folder_between', 'seen_from_above', 'empty_training',
-           'divide_alike', 'either', 'table_or_names', 'layout_of', 'images_to_train_on', 'with_batches',
+           'divide_alike', 'either', 'layout_of', 'table_or_names', 'images_to_train_on', 'with_batches',
            'table_of_labels', 'guess_layout']
 
 # %% ../../nbs/api/images/65_layout.ipynb #cell-002
@@ -212,6 +212,15 @@ def either(
     return Layout('unknown', EITHER.format(printable(csv.file), printable(row.file), said(row.label, row.is_valid),
                                            said(row.label_of_folder, row.is_valid_of_folder), todo))
 
+# %% ../../nbs/api/images/65_layout.ipynb #cell-l15b
+def layout_of(
+    csv: CsvGuess,   # at a table that can be read
+    instead: str = '' # of what, to be said
+) -> Layout:
+    "The layout with a table."
+    says = f'the table {printable(csv.file)}: {csv.columns}{instead}'
+    return Layout('csv', says, csv.code, csv.table, left_out=csv.left_out)
+
 def table_or_names(
     csv: CsvGuess,    # at a table that can be read
     layout: Layout    # by the names of folders and files, with several classes
@@ -233,14 +242,6 @@ def table_or_names(
     if not is_meant: return either(csv, both, 'call it labels.csv')
     why = 'divide the images in another way' if not says_sides or has_sides else 'do not say the sides'
     return layout_of(csv, f', not the folders, which {why}')
-
-def layout_of(
-    csv: CsvGuess,   # at a table that can be read
-    instead: str = '' # of what, to be said
-) -> Layout:
-    "The layout with a table."
-    says = f'the table {printable(csv.file)}: {csv.columns}{instead}'
-    return Layout('csv', says, csv.code, csv.table, left_out=csv.left_out)
 
 # %% ../../nbs/api/images/65_layout.ipynb #cell-lb2
 BATCH = 64 # fastai's `bs`

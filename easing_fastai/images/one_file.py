@@ -197,7 +197,7 @@ def look_at_stream(
     except Image.UnidentifiedImageError:
         stream.seek(0)
         return Seen([('no reader' if is_unread_kind(stream.read(400), suffix) else 'not an image', '')])
-    if has_many_scans(image): return Seen([('damaged', 'it has more than 100 scans')])
+    if has_many_scans(image): return Seen([('damaged', 'it has more than 40 scans')])
     is_slow = image.format == 'PNG' and image.width*image.height > LARGE
     is_packed = is_slow and not unpack_all and checksums_fit(image)
     if is_packed: image = Image.open(stream, formats=image_formats())

@@ -267,7 +267,7 @@ def csv_code(
     if not valid and not is_windows and {*named} <= {*table.attrs['alike']}:
         return fastai_line('from_csv', 'path', repr(file), f'delimiter={separator!r}', *arguments, RANDOM_SPLIT)
     lines = [f'table = pd.read_csv(path/{file!r}, sep={separator!r}, dtype=str, keep_default_na=False)'] # 001, NA
-    if table.attrs['blanks']: lines.append("table = table.rename(columns=str.strip).map(str.strip)")
+    if table.attrs['blanks']: lines.append('table = table.rename(columns=str.strip).map(str.strip)')
     if table[named].isna().any(axis=None): lines.append(f"table = table[table[{named!r}].ne('').all(axis=1)]")
     if is_windows: lines.append(f"table[{columns.file!r}] = table[{columns.file!r}].str.replace('\\\\', '/')")
     if tests := table.attrs.get('tests', []): lines.append(f'table = table[~table[{valid!r}].isin({tests})]')
@@ -354,13 +354,13 @@ class CsvGuess:
     doubt: str = ''           # which columns may be the labels, if there are several
     left_out: dict[str, str] = field(default_factory=dict) # images of a test set, and why they are not in `table`
 
-# %% ../../nbs/api/images/64c_table.ipynb #cell-l06
 NOT_UTF8 = "it is not text in UTF-8; perhaps pandas.read_csv(file, encoding='cp1252') reads it"
 ONLY_PARTS = ('it says to which part of the data each image belongs, and no column has the label. Write both into one '
               'table labels.csv, with the columns name, label and is_valid')
 NO_HEAD = ("its first row is a row of values, and names no columns: pandas.read_csv(file, header=None, names=[...]) "
            "reads it, with a name for each of its {} columns, 'name' and 'label' among them")
 
+# %% ../../nbs/api/images/64c_table.ipynb #cell-l06
 def guess_csv(
     path: Path,        # the folder
     file: str,         # the name of a CSV file in it

@@ -286,7 +286,7 @@ def checked_image(
         raise ModelError(f'{where} is no file. Give images, one after the other.')
     try:
         with cut_off_is_damaged(), Image.open(file, formats=image_formats()) as opened: # once: or a program is seen
-            if has_many_scans(opened): raise ValueError('it has more than 100 scans')
+            if has_many_scans(opened): raise ValueError('it has more than 40 scans')
             kind, image = opened.format, KnownImage(opened.convert('RGB'))
             if share_that_changes(opened):
                 warnings.warn(f'{where} has 16 or 32 bits per colour: what is above 255 is read as white, in training '
