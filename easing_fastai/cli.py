@@ -30,6 +30,7 @@ from .base.files import whole_folder
 
 # %% ../nbs/api/91_cli.ipynb #cell-005
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+if not re.fullmatch(r'0*[1-9]\d+', os.environ.get('COLUMNS', '80')): del os.environ['COLUMNS'] # 0: nothing is seen
 console = Console()
 ELSEWHERE = 'Choose another place with --out.'
 

@@ -166,6 +166,29 @@ def in_iptc(content: bytes) -> bytes:
     return head + bytes((28, 8, 10, 132, 0)) + len(content).to_bytes(4, 'big') + content
 
 
+def in_blp(jpeg: bytes, side: int = 4000) -> bytes:
+    "A texture of a game: a JPEG in another format."
+    return b'BLP1' + struct.pack('<iIIIii', 0, 0, side, side, 0, 0) + struct.pack('<16I', 160, *[0] * 15) + struct.pack('<16I', len(jpeg), *[0] * 15) + bytes(4) + jpeg
+
+
+def packed_fits(side: int) -> bytes:
+    "Black pixels of a telescope, packed by gzip."
+    def head(*cards: str) -> bytes: return b''.join(card.ljust(80).encode() for card in (*cards, 'END')).ljust(2880, b' ')
+    size = {'BITPIX': 8, 'NAXIS': 2, 'NAXIS1': 8, 'NAXIS2': 2, 'ZIMAGE': 'T', 'ZCMPTYPE': "'GZIP_1  '", 'ZBITPIX': 8, 'ZNAXIS': 2, 'ZNAXIS1': side, 'ZNAXIS2': side}
+    first = head(*(f'{name:8}= {value:>20}' for name, value in {'SIMPLE': 'T', 'BITPIX': 8, 'NAXIS': 0}.items()))
+    second = head("XTENSION= 'BINTABLE'", *(f'{name:8}= {value:>20}' for name, value in size.items()))
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    return first + second + bytes(16) + packer.compress(bytes(side * side * 4)) + packer.flush()
+
+
+def own_beside(folder: Path):
+    "What a person may keep beside a model: copies by date and time."
+    classes(folder)
+    for time in ('120000', '20240131'):
+        (mine := folder / f'.m-{os.uname().nodename}-20240131-{time}').mkdir()
+        (mine / 'weights').write_text('mine')
+
+
 # turned by a quarter, and a tag of a type that Pillow reads and cannot write
 ODD_NOTE = (b'Exif\0\0MM\0*\0\0\0\x08\0\x02' + bytes.fromhex('0112 0003 00000001 00060000' '02bc 000c 00000003 00000028') + bytes(60))
 
@@ -540,6 +563,17 @@ CASES += [
           ('predict', 'model', 'x.png'), words=('x.png',)) for what, content in BROKEN_PNGS.items()),
     *(Case(f'a JPEG of many scans: {args[0]}', model(lambda folder: (classes(folder.parent / 'p') / 'a' / 'x.jpg').write_bytes(many_scans())),
           args, words=('x.jpg', 'more than 40 scans'), limit=30) for args in (('check', 'p'), ('predict', 'model', 'p'))),
+    *(Case(f'a JPEG of many scans in a BLP: {args[0]}', model(lambda folder: (classes(folder.parent / 'p') / 'a' / 'x.png').write_bytes(
+          in_blp(many_scans()))), args, words=('x.png', 'not an image'), limit=30) for args in (('check', 'p'), ('predict', 'model', 'p'))),
+    *(Case(f'compressed {kind} of many pixels', lambda folder, content=content: (classes(folder) / 'a' / 'x.png').write_bytes(content()), ('check', '.'),
+          words=('x.png', 'more than 2,000 pixels'), limit=30) for kind, content in {
+          'FITS': lambda: packed_fits(9000), 'QOI': lambda: b'qoif' + struct.pack('>IIBB', 9000, 9000, 3, 0) + b'\xfd' * 1_306_452}.items()),
+    *(Case(f'COLUMNS={columns!r}: {args[0]}', classes, args, None, words=words, env={'COLUMNS': columns}, cold=True, quick=False)
+      for columns in ('0', '', 'x', '1') for args, words in ((('check', '.'), ('images',)), (('predict', 'none', 'x.png'), ('✗',)))),
+    Case('a model.json of 4 GB', model(lambda folder: os.truncate(folder / 'model.json', 2**32)), ('predict', 'model', 'one.png'),
+          words=('model.json is damaged',), limit=30),
+    Case('a folder of yours that is called nearly like an unfinished one', own_beside, TRAIN, 0, words=('✓',), quick=False,
+          keeps=f'.m-{os.uname().nodename}-20240131-120000/weights .m-{os.uname().nodename}-20240131-20240131/weights'),
     *(Case(f'a {name} that goes 255 rows up: {args[0]}', model(lambda folder, name=name: (classes(folder.parent / 'p') / 'a' / f'x.{name}').write_bytes(
           run_lengths(20_000, 1, name == 'ico'))), args, words=(f'x.{name}', 'packed by run lengths'), limit=30)
       for name in ('bmp', 'ico') for args in (('check', 'p'), ('predict', 'model', 'p'))),

@@ -304,7 +304,7 @@ def test_a_table_that_divides_the_images_in_another_way_than_the_folders(tmp_pat
     names = [f'{folders[i % len(folders)]}/{i:02}.png' for i in range(24)]
     check = check_images(table_of_images(noise(tmp_path, *names), names))
     assert check.layout.kind == 'csv' and check.files.label.value_counts().to_dict() == {'cat': 16, 'dog': 8}
-    assert ('not the folders' in check.layout.says) == (folders == ['shelf0', 'shelf1']) and 'one class' not in kinds(check)
+    assert ('not the folders' in check.layout.says) == (folders in (['all'], ['crops/all'], ['shelf0', 'shelf1'])) and 'one class' not in kinds(check)
 
 
 def labels_of(folder: Path, table: str, names: list[str], name: str = 'labels.csv') -> dict[str, str]:
@@ -1035,3 +1035,47 @@ def test_a_test_set_beside_one_for_validation(tmp_path, is_table):
     assert f'12 left out: {why}' in check.layout.says and 'csv unlisted' not in kinds(check)
     used, notes = usable_images(check)
     assert len(used) == 24 and any(f'12 left out: {why} (test' in note for note in notes) and not any('no label' in note for note in notes)
+
+
+TWO_NAMES = { # of numbered images: the columns and what is in them, the column that is taken; '' if it stops
+    'numbers of rows': (',photo,label', lambda i: f'{i},{i * 5 % 24}', 'photo'),
+    'an id of something else': ('id,image_id,label', lambda i: f'{i},{i * 5 % 24}', 'image_id'),
+    'a row': ('row,picture,label', lambda i: f'{i},{i * 5 % 24}', ''),
+    'pairs': ('image1,image2,label', lambda i: f'{i}.png,{(i + 1) % 24}.png', ''),
+    'the same twice': ('path,picture,label', lambda i: f'imgs/{i}.png,{i}.png', 'path'),
+    'an index that names them': (',label', str, 'Unnamed: 0'),
+}
+
+
+@pytest.mark.parametrize('columns, values, taken', TWO_NAMES.values(), ids=TWO_NAMES)
+def test_two_columns_that_name_images(tmp_path, columns, values, taken):
+    noise(tmp_path, *(f'imgs/{i}.png' for i in range(24)))
+    (tmp_path / 'train.csv').write_text(f'{columns}\n' + ''.join(f'{values(i)},{"ab"[i % 2]}\n' for i in range(24)))
+    csv = guess_layout(tmp_path).csv
+    assert csv.columns.startswith(f'files in column {taken},') and not csv.problem if taken else 'both name images here' in csv.problem
+
+
+def test_names_without_endings_of_images_with_several(tmp_path):
+    noise(tmp_path, *(f'{i}.{"jpg" if i % 2 else "png"}' for i in range(24)))
+    (tmp_path / 'labels.csv').write_text('id,label\n' + ''.join(f'{i},{"ab"[i % 3 // 2]}\n' for i in range(24)))
+    assert 'without its ending' in guess_layout(tmp_path).csv.problem
+
+
+def test_tags(tmp_path):
+    "A shorter label and something more, most of the time; kinds of bears and of birds are not so."
+    noise(tmp_path, *(f'{i}.png' for i in range(40)))
+    tags = [f'{sky} primary{more}' for sky in ('clear', 'haze') for more in ('', ' road', ' road water', ' water', ' agriculture road')]
+    birds = [f'{kind} {bird}' for kind in ('Black', 'Arctic', 'Black footed', 'Great white') for bird in ('Tern', 'Heron', 'Albatross')]
+    for labels, problem in ((tags, 'several labels'), (birds, '')):
+        (tmp_path / 'labels.csv').write_text('name,label\n' + ''.join(f'{i}.png,{labels[i % len(labels)]}\n' for i in range(40)))
+        assert problem in guess_layout(tmp_path).csv.problem and bool(problem) == bool(guess_layout(tmp_path).csv.problem)
+
+
+def test_an_image_with_two_labels_in_a_table_is_left_out(tmp_path):
+    "As a copy with another label is; a table of boxes, say."
+    from easing_fastai.train.fit import usable_images
+    names = draw(tmp_path, *(f'{i}.png' for i in range(24)))
+    (tmp_path / 'boxes.csv').write_text('filename,class,x\n' + ''.join(f'{name},{label},1\n' for i, name in enumerate(names) for label in ('ab'[i % 2], 'abb'[i % 3])))
+    files, notes = usable_images(check_images(tmp_path))
+    same = [name for i, name in enumerate(names) if 'ab'[i % 2] == 'abb'[i % 3]]
+    assert sorted(files.file) == sorted(same) and any('boxes.csv has two labels for them' in note for note in notes)

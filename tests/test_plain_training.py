@@ -158,8 +158,10 @@ def test_bad_input_of_the_loop():
             train(linear(), [], *args)
         with pytest.raises(ValueError, match='integers.*uint8'):
             train(linear(), batches(dtype=torch.uint8), *args)
-        with pytest.raises(TypeError, match=r'a generator can be read once.*list\(batches\)'):
+        with pytest.raises(TypeError, match=r'a generator can be read once or has no length.*list\(batches\)'):
             train(linear(), (batch for batch in batches()), *args)
+        with pytest.raises(TypeError, match='can be read once or has no length'):
+            train(linear(), iter(torch.utils.data.DataLoader([(torch.ones(4), 0), (torch.ones(4), 1)])), *args)
     with pytest.raises(ValueError, match='nothing to validate with'):
         plain_validate(linear(), [])
     with pytest.raises(ValueError, match='0 or more epochs of 1 or more batches, not -1 of 5'):

@@ -588,6 +588,21 @@ def test_what_a_killed_process_could_not_remove_goes_with_the_next(tmp_path, mon
         assert left.exists() == stays
 
 
+def test_a_model_that_is_replaced_while_it_is_read(previous, monkeypatch):
+    "The card is of before, the weights of now: both are read once more."
+    from easing_fastai.train import model as module
+    out, _ = previous
+    old = module.read_card(out)
+    data = (out / 'model.safetensors').read_bytes()
+    module.write_model(out, ModelCard(**{**vars(old), 'weights_sha256': '0' * 64}), data, {})
+    stale = module.read_card(out)
+    module.write_model(out, old, data, {})
+    cards = iter([stale])
+    really = module.read_card
+    monkeypatch.setattr(module, 'read_card', lambda folder: next(cards, None) or really(folder))
+    assert module.load_model(out).card == old
+
+
 def test_two_trainings_into_one_place(photos, tmp_path):
     "The second stops at once, and names the process of the first."
     out, second = tmp_path / 'new' / 'model', []

@@ -7,10 +7,11 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/images/table.html.md"""
 # %% auto #0
 __all__ = ['MOST_COLUMNS', 'UTF16', 'NO_TABLES', 'OTHER_FORM', 'SEVERAL', 'LISTS', 'SAME_NUMBER', 'NO_VALUE', 'TWO_SIDES',
            'FLAGS', 'ONE_HOT', 'NO_LABEL', 'WHICH_SIDE', 'TWO_COLUMNS', 'WHICH_LABEL', 'NO_ROWS', 'NONE_HERE',
-           'MEASURES', 'IN_SEVERAL', 'FRACTIONS', 'NO_SIDES', 'NOT_UTF8', 'ONLY_PARTS', 'NO_HEAD', 'read_csv',
-           'Columns', 'file_column', 'name_of', 'names_in_other_form', 'may_be_labels', 'columns_of_sides',
-           'is_held_out', 'guess_columns', 'contradiction_in', 'a_column_for_each_class', 'without_test_rows',
-           'csv_code', 'doubt_about_sides', 'doubt_about', 'CsvGuess', 'guess_csv']
+           'MEASURES', 'IN_SEVERAL', 'IN_ENDINGS', 'FRACTIONS', 'TWO_FILES', 'NO_SIDES', 'NOT_UTF8', 'ONLY_PARTS',
+           'NO_HEAD', 'read_csv', 'Columns', 'file_column', 'name_of', 'names_in_other_form', 'may_be_labels',
+           'columns_of_sides', 'is_held_out', 'also_names_images', 'guess_columns', 'are_tags', 'contradiction_in',
+           'a_column_for_each_class', 'without_test_rows', 'csv_code', 'doubt_about_sides', 'doubt_about', 'CsvGuess',
+           'guess_csv']
 
 # %% ../../nbs/api/images/64c_table.ipynb #cell-002
 import os, re, unicodedata
@@ -73,6 +74,7 @@ class Columns:
     label: str         # the column with labels
     valid: str|None    # the column that tells the validation set
     rivals: list[str] = field(default_factory=list) # other columns that may be the labels
+    also: str = ''     # another column that names as many images, and other ones
 
 # %% ../../nbs/api/images/64c_table.ipynb #cell-l20
 def file_column(
@@ -94,7 +96,8 @@ def file_column(
                 n = sum(name_of(value, folder, ending) in there for value in values)
                 beside = {*words_of(folder)} & {*VALID_NAMES, *MASKS}
                 are_whole = not ending and n >= len(values)/2 # numbers of rows may count like names without endings
-                rank = are_whole, n, not ending, column.lower() in FILE_COLUMNS, not beside
+                called = FILE_COLUMNS[::-1].index(column.lower()) if column.lower() in FILE_COLUMNS else -1
+                rank = are_whole, n, not ending, not column.startswith('Unnamed: '), called, not beside
                 if n and rank > most: best, most = (column, folder, ending), rank
     return best
 
@@ -172,6 +175,26 @@ def is_held_out(
     held_out, is_turned = IS_VALID.get(word.lower()), side_of(column) == 'train' and not side_of(word)
     return held_out if held_out is None else held_out != is_turned
 
+# %% ../../nbs/api/images/64c_table.ipynb #cell-s01b
+def also_names_images(
+    table: pd.DataFrame, # of a CSV file
+    best: tuple,         # of `file_column`
+    images: list[str]    # that are there
+) -> str: # '' if there is none
+    "Another column that names as many images, and other ones: numbers of rows, say, or the second image of a pair."
+    def named(column, folder, ending):
+        return table[column].map(lambda value: name_of(value, folder, ending), na_action='ignore')
+    meant = named(*best)
+    for other in [c for c in table if c != best[0] and not c.startswith('Unnamed: ')]: # as pandas calls its index
+        column, folder, ending = file_column(table[[other]], images)
+        if not column or ending and not best[2]: continue # numbers of rows beside whole names
+        is_called, best_is = (name.lower() in FILE_COLUMNS[:-1] for name in (other, best[0])) # an id may be of anything
+        if best_is and not is_called: continue
+        also = named(column, folder, ending)
+        n_also, n = (len({*names} & {*images}) for names in (also, meant))
+        if n_also >= 0.9*n and not also.equals(meant): return other
+    return ''
+
 def guess_columns(
     table: pd.DataFrame, # of a CSV file
     images: list[str],   # that are there
@@ -183,7 +206,8 @@ def guess_columns(
     tell_parts = {*sides, *(c for c in table if c.lower() in (*VALID_COLUMNS, *IN_WORDS))}
     labels = may_be_labels(table, [c for c in table if c != file and c not in tell_parts])
     if not labels and not tell_parts: return None
-    return Columns(file, folder, ending, next(iter(labels), ''), next(iter(sides), None), labels[1:])
+    return Columns(file, folder, ending, next(iter(labels), ''), next(iter(sides), None), labels[1:],
+                   also_names_images(table, (file, folder, ending), images))
 
 # %% ../../nbs/api/images/64c_table.ipynb #cell-lt2
 SEVERAL = ('some rows have several labels, such as {}, and here an image has one; '
@@ -193,6 +217,15 @@ LISTS = ('its labels are lists written as text, such as {}, and here an image ha
 SAME_NUMBER = 'its labels {} and {} are the same number, written in two ways'
 NO_VALUE = 'the label {} is what a spreadsheet writes where it has no value'
 TWO_SIDES = 'it names {} for training and for validation'
+
+def are_tags(
+    labels: set[str] # of a table
+) -> bool:
+    "True if most labels of three words and more are a shorter one and something more: clear primary, and road."
+    words = {frozenset(label.split()) for label in sorted(labels)[:1000]}
+    longer, shorter = [some for some in words if len(some) > 2], [some for some in words if len(some) > 1]
+    n = sum(any(few < many for few in shorter) for many in longer)
+    return n > 2 and n > len(longer)/2
 
 def contradiction_in(
     rows: pd.DataFrame # columns file, label, is_valid
@@ -212,6 +245,7 @@ def contradiction_in(
         words = set().union(*parts.values())
         if separator == ' ' and len(words & labels) <= len(words)/2: continue # great dane, beside a dane
         if several: return SEVERAL.format(repr(min(several)), separator)
+    if are_tags(labels): return SEVERAL.format(repr(max(labels, key=len)), ' ')
     sides = rows.dropna(subset=['file', 'is_valid']).groupby('file').is_valid.nunique()
     twice = sides.index[sides > 1]
     return TWO_SIDES.format(printable(twice[0])) if len(twice) else ''
@@ -314,11 +348,15 @@ MEASURES = ('no column is called label, and {} has numbers such as {}, which may
             'these are the classes')
 IN_SEVERAL = ('it names {} without its folder, and that image lies in {}: the images lie in several folders. Write '
               'the names as on the disk, from this folder on')
+IN_ENDINGS = ('it names {} without its ending, and most other images end in {}. Write the names as on the disk')
 FRACTIONS = ('the labels are numbers such as {}, which are no classes. fastai learns to predict numbers with '
              'y_block=RegressionBlock; for classes, put words in their place')
+TWO_FILES = ('the columns {} and {} both name images here, and not the same ones. Drop the one that is not meant, '
+             'or call the one that is meant file')
 NO_SIDES = ('it names images in the folders {}, and no column tells what is held out. Give it a column is_valid, with '
             'train and valid in it')
 
+# %% ../../nbs/api/images/64c_table.ipynb #cell-lb2b
 def doubt_about(
     rows: pd.DataFrame, # columns file, label, is_valid
     columns: Columns,   # that they were taken from
@@ -330,11 +368,16 @@ def doubt_about(
         def stem(name): return os.path.splitext(name.rpartition('/')[2])[0].lower()
         alike = next((f', as {printable(name)}' for name in images if stem(name) == stem(files.iloc[0])), '')
         return NONE_HERE.format(printable(files.iloc[0]), alike)
+    if columns.also: return TWO_FILES.format(printable(columns.file), printable(columns.also))
     if columns.rivals: return WHICH_LABEL.format(listed([*map(printable, [columns.label, *columns.rivals])]))
     places = {name.rpartition('/')[2]: name for name in images if '/' in name} if columns.folder else {}
     for file in files[~files.isin(images)]:
         if place := places.get(name := file.rpartition('/')[2]):
             return IN_SEVERAL.format(printable(name), printable(place.rpartition('/')[0]))
+    stems = {os.path.splitext(name)[0]: name for name in images} if columns.ending else {}
+    for file in files[~files.isin(images)]:
+        if other := stems.get(file.removesuffix(columns.ending)):
+            return IN_ENDINGS.format(printable(other), columns.ending)
     labels, tops = {*rows.label.dropna()}, {file.split('/')[0] for file in files if '/' in file}
     if are_fractions(labels): return FRACTIONS.format(listed(sorted(labels), 2))
     if columns.label.lower() not in LABEL_COLUMNS and are_measures(labels):

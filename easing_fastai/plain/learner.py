@@ -11,6 +11,7 @@ __all__ = ['NORMS', 'between', 'plain_one_cycle', 'PlainAdam', 'parameter_groups
 
 # %% ../../nbs/03b_plain_learner.ipynb #cell-004
 import math
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field, fields
 from itertools import chain, islice, repeat
@@ -195,8 +196,8 @@ def count_batches(
     train # loader
 ) -> int: # at least one
     "The length of a loader that is not empty."
-    if not hasattr(train, '__len__'):
-        raise TypeError(f'a {type(train).__name__} can be read once and has no length, and each epoch reads the '
+    if isinstance(train, Iterator) or not hasattr(train, '__len__'):
+        raise TypeError(f'a {type(train).__name__} can be read once or has no length, and each epoch reads the '
                         'batches anew. Hand over a loader, or list(batches)')
     if len(train) == 0:
         raise ValueError('the training loader gives no batch: there are fewer images than one batch holds, '

@@ -132,6 +132,9 @@ def usable_images(
     for why in dict.fromkeys(check.layout.left_out.values()):
         files = without(files.label.isna() & files.file.map(check.layout.left_out).eq(why), why)
     table = printable(check.layout.csv.file) if check.layout.kind == 'csv' else ''
+    rows = check.layout.table.dropna(subset=['file', 'label'])
+    in_doubt = rows.groupby('file').label.nunique()
+    files = without(files.file.map(in_doubt) > 1, f'{table} has two labels for them')
     files = without(files.label.isna(), f'{table} has no label for them' if table else 'they have no label')
     files = without(files.groupby('digest').label.transform('nunique') > 1, 'the same image has two labels')
     if drawn := files.is_valid.isna().all(): files = files.assign(is_valid=held_out(files, seed, share or HELD_OUT))
