@@ -452,7 +452,10 @@ NO_CLASSES = {
     'PASCAL': (['JPEGImages/{}.jpg', 'SegmentationClass/{}.png'], 'the folder SegmentationClass seems to hold masks'),
     'annotations': (['img_dir/{}.jpg', 'ann_dir/{}.png'], 'the folder ann_dir seems to hold masks'),
     'HAM': ([f'HAM10000_images_part_{n}/ISIC_{{}}.jpg' for n in (1, 2)], 'HAM10000_images_part_1, HAM10000_images_part_2 are named like parts'),
-    'sites': ([f'site{site}/{label}/{{}}.png' for site in 'AB' for label in ('cat', 'dog')], 'the folders siteA, siteB have the same folders in them, cat, dog'),
+    'super classes': ([f'{name}/{{}}.png' for name in ('fish/ray', 'fish/shark', 'mammals/beaver')], 'fish, mammals have folders in them, beaver, ray, shark'),
+    'super classes on both sides': ([f'{side}/{name}/{{}}.png' for side in ('train', 'test') for name in ('fish/ray', 'fish/shark', 'mammals/beaver')], 'fish, mammals have'),
+    'an archive that holds them once more': ([f'{folder}{label}/{{}}.png' for folder in ('', 'brains/') for label in ('yes', 'no')], 'brains, no, yes have folders in them, no, yes'),
+    'sites': ([f'site{site}/{label}/{{}}.png' for site in 'AB' for label in ('cat', 'dog')], 'the folders siteA, siteB have folders in them, cat, dog, and either'),
 }
 
 
@@ -676,6 +679,19 @@ def test_a_table_called_labels_beside_class_folders(tmp_path, columns, values, w
         assert check.layout.kind == ('folders' if words == '' else 'csv') and set(files.label) <= {'a', 'b'}
         if words is None and 'split' not in columns: assert files.set_index('file').label[names[0]] == 'b'
         if 'split' in columns: assert len(files) == 16 and files.is_valid.sum() == 8
+
+
+@pytest.mark.parametrize('tables', ['train validation test', 'test', 'train'])
+def test_tables_of_sides_beside_class_folders(tmp_path, tables):
+    names = [f'{"ab"[i % 2]}/{i:02}.png' for i in range(24)]
+    noise(tmp_path, *names)
+    for table, some in dict(train=names[:16], validation=names[16:20], test=names[20:]).items():
+        if table in tables: (tmp_path / f'{table}.csv').write_text('Filename,Label\n' + ''.join(f'{name},{name[0]}\n' for name in some))
+    layout = guess_layout(tmp_path)
+    assert layout.kind == 'unknown' and 'called like one for a part of the data' in layout.says, layout
+    (tmp_path / 'train.csv').write_text('Filename,Label\n' + ''.join(f'{name},{name[0]}\n' for name in names))
+    for table in ('validation', 'test'): (tmp_path / f'{table}.csv').unlink(missing_ok=True)
+    assert guess_layout(tmp_path).says == 'a folder per class'
 
 
 @pytest.mark.parametrize('name, is_told', [('exif.csv', True), ('labels.csv', False)])
