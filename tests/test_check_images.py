@@ -452,9 +452,13 @@ NO_CLASSES = {
     'PASCAL': (['JPEGImages/{}.jpg', 'SegmentationClass/{}.png'], 'the folder SegmentationClass seems to hold masks'),
     'annotations': (['img_dir/{}.jpg', 'ann_dir/{}.png'], 'the folder ann_dir seems to hold masks'),
     'HAM': ([f'HAM10000_images_part_{n}/ISIC_{{}}.jpg' for n in (1, 2)], 'HAM10000_images_part_1, HAM10000_images_part_2 are named like parts'),
-    'super classes': ([f'{name}/{{}}.png' for name in ('fish/ray', 'fish/shark', 'mammals/beaver')], 'fish, mammals have folders in them, beaver, ray, shark'),
+    'super classes': ([f'{name}/{{}}.png' for name in ('fish/ray', 'fish/shark', 'mammals/beaver')], 'fish, mammals have folders in them, ray, shark'),
     'super classes on both sides': ([f'{side}/{name}/{{}}.png' for side in ('train', 'test') for name in ('fish/ray', 'fish/shark', 'mammals/beaver')], 'fish, mammals have'),
     'an archive that holds them once more': ([f'{folder}{label}/{{}}.png' for folder in ('', 'brains/') for label in ('yes', 'no')], 'brains, no, yes have folders in them, no, yes'),
+    'folders of a camera': (['100APPLE/IMG_{}.JPG', '101APPLE/IMG_{}.JPG'], '100APPLE, 101APPLE are named like parts'),
+    'masks beside their images': ([f'{label}/{label} ({{}}){mask}.png' for label in ('benign', 'normal') for mask in ('', '_mask')], '_mask.png seems to be a mask of benign/benign ('),
+    'a project': ([*(f'data/{side}/{label}/{{}}.png' for side in ('train', 'val') for label in ('cat', 'dog')), 'docs/{}.png'], 'data, docs have folders in them'),
+    'domains': ([f'{place}/images/{label}/{{}}.png' for place in ('amazon', 'dslr') for label in ('bag', 'bike')], 'amazon, dslr have folders in them'),
     'sites': ([f'site{site}/{label}/{{}}.png' for site in 'AB' for label in ('cat', 'dog')], 'the folders siteA, siteB have folders in them, cat, dog, and either'),
 }
 
@@ -1075,6 +1079,21 @@ def test_names_without_endings_of_images_with_several(tmp_path):
     noise(tmp_path, *(f'{i}.{"jpg" if i % 2 else "png"}' for i in range(24)))
     (tmp_path / 'labels.csv').write_text('id,label\n' + ''.join(f'{i},{"ab"[i % 3 // 2]}\n' for i in range(24)))
     assert 'without its ending' in guess_layout(tmp_path).csv.problem
+
+
+def test_names_of_another_computer_beside_numbers_of_tasks(tmp_path):
+    noise(tmp_path, *(f'images/{i}.png' for i in range(1, 25)))
+    (tmp_path / 'project.csv').write_text('image,id,choice\n' + ''.join(f'/data/?d=images/{i}.png,{25 - i},{"ab"[i % 2]}\n' for i in range(1, 25)))
+    assert 'id and image both name images' in guess_layout(tmp_path).csv.problem
+
+
+def test_a_table_that_stops_is_not_passed_over_for_another(tmp_path):
+    noise(tmp_path, *(f'{i}.png' for i in range(24)))
+    (tmp_path / 'GroundTruth.csv').write_text('image,MEL,NV\n' + ''.join(f'{i},{i % 2}.0,{1 - i % 2}.0\n' for i in range(24)))
+    (tmp_path / 'Groupings.csv').write_text('image,confirmed\n' + ''.join(f'{i},{["follow up", "consensus"][i // 2 % 2]}\n' for i in range(24)))
+    assert 'the columns MEL, NV have a 1' in guess_layout(tmp_path).csv.problem
+    (tmp_path / 'labels.csv').write_text('image,label\n' + ''.join(f'{i},{"ab"[i % 2]}\n' for i in range(24)))
+    assert guess_layout(tmp_path).csv.file == 'labels.csv'
 
 
 def test_tags(tmp_path):

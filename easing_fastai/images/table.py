@@ -23,6 +23,7 @@ from posixpath import normpath
 
 # %% ../../nbs/api/images/64c_table.ipynb #cell-003
 import pandas as pd
+from fastai.data.transforms import image_extensions
 from ..base.files import printable
 from ..base.show import listed
 from .words import AROUND_SIDES, FILE_COLUMNS, IN_WORDS, IS_VALID, LABEL_COLUMNS, MASKS, RANDOM_SPLIT
@@ -185,10 +186,12 @@ def also_names_images(
     def named(column, folder, ending):
         return table[column].map(lambda value: name_of(value, folder, ending), na_action='ignore')
     meant = named(*best)
+    def are_files(column): return table[column].str.lower().str.endswith(tuple(image_extensions), na=False).mean() > 0.5
     for other in [c for c in table if c != best[0] and not c.startswith('Unnamed: ')]: # as pandas calls its index
         column, folder, ending = file_column(table[[other]], images)
-        if not column or ending and not best[2]: continue # numbers of rows beside whole names
         is_called, best_is = (name.lower() in FILE_COLUMNS[:-1] for name in (other, best[0])) # an id may be of anything
+        if best[2] and is_called and are_files(other): return other # on another computer
+        if not column or ending and not best[2]: continue # numbers of rows beside whole names
         if best_is and not is_called: continue
         also = named(column, folder, ending)
         n_also, n = (len({*names} & {*images}) for names in (also, meant))

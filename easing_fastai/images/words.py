@@ -61,6 +61,8 @@ def are_no_classes(
     names = {*folders}
     begins = {re.sub(r'[\W_]*\d+$', '', name) for name in names} # a name of the data set, and part_1, part_2
     are_numbered = len(begins) == 1 < len(names) and {*words_of(*begins)[-1:]} <= PARTS and '' not in begins
+    cameras = {re.sub(r'^\d{3}(?=[A-Z_\d]{5}$)', '', name) for name in names} # 100APPLE and 101APPLE
+    are_numbered = are_numbered or len(cameras) == 1 < len(names)
     return are_numbered or all(map(is_part, names)) or are_sides(names)
 
 # %% ../../nbs/api/images/64b_words.ipynb #cell-016
