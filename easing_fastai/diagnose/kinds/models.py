@@ -6,7 +6,7 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/diagnose/kinds/models.ht
 
 # %% auto #0
 __all__ = ['CROSS_ENTROPY', 'NUMBERS', 'an_unknown_number_of_classes', 'no_loss_known', 'prediction_and_target', 'loss_facts',
-           'on_learner', 'settings_of', 'other_loss', 'linear', 'layer_change', 'more_classes_than_outputs',
+           'on_learner', 'loss_settings', 'other_loss', 'linear', 'layer_change', 'more_classes_than_outputs',
            'floats_as_classes', 'a_loss_for_yes_or_no', 'a_loss_for_one_class', 'a_loss_for_numbers',
            'more_outputs_than_numbers', 'a_loss_without_parentheses', 'a_loss_without_decodes',
            'several_outputs_for_one_loss', 'metric_name', 'other_metric', 'a_metric_with_parentheses',
@@ -27,7 +27,7 @@ from types import FunctionType
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-003
 from ..kind import (LEARNER, PYTORCH, Found, held_by_reader, in_learner, in_loaders, kind,
                                          learner_line, learner_of, name_held, of_numbers)
-from .batches import listed, parts_of, written
+from .batches import as_argument, parts_of, written
 from ..patch import argument, call_in, names_read, patched, with_nodes
 from ..traceback import (Case, definition, described, is_a, made_by, parsed, statement, text_of,
                                               value_at)
@@ -56,10 +56,17 @@ def no_loss_known(case, match):
     dls = case.find('dls')
     item = dls.loaders[0].dataset[0] if hasattr(dls, 'loaders') and hasattr(dls.loaders[0], 'dataset') else ()
     if not isinstance(item, tuple|list) or len(item) < 2: return Found({'the first item': item}, look='Has it a label?')
-    target = item[1]
+    target, data = item[1], dls.loaders[0].dataset
     number = is_a(target, 'float') or getattr(target, 'is_floating_point', lambda: False)()
     facts = {'dls was made of': getattr(dls, 'loaders', None), 'the first label': target}
-    return in_learner(case, facts, loss_func='MSELossFlat()' if number else 'CrossEntropyLossFlat()')
+    numbers_in = lambda label: label.flatten().tolist() if hasattr(label, 'flatten') else [label]
+    labels = [numbers_in(data[i][1]) for i in range(min(8, len(data)))]
+    is_one, yes_or_no = len(labels[0]) == 1, all(value in (0, 1) for label in labels for value in label)
+    if is_one and not number: return in_learner(case, facts, loss_func='CrossEntropyLossFlat()')
+    if number and not yes_or_no: return in_learner(case, facts, loss_func='MSELossFlat()')
+    if number and not is_one: return in_learner(case, facts, loss_func='BCEWithLogitsLossFlat()')
+    return Found(facts, look='`BCEWithLogitsLossFlat()`, with labels that are floats, for a yes or no each; '
+                             '`CrossEntropyLossFlat()`, with integers, for one class of several (masks: `axis=1`).')
 
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-015
 def prediction_and_target(
@@ -89,7 +96,7 @@ def on_learner(
     name = name_held(case, learn, '')
     return Found(facts, f'{name}.{code}') if name else Found(facts, look=f'Change your Learner: `.{code}`.')
 
-def settings_of(
+def loss_settings(
     loss: object # of a Learner
 ) -> str: # '' if it is one of PyTorch's or fastai's as they come
     "What a loss was made with, which another one in its place would not have; of the reader's own, its name."
@@ -108,7 +115,7 @@ def other_loss(
     "A line that gives the Learner another loss; only words where that would lose what the reader wrote."
     interpretation = case.find('self', 'Interpretation')
     learn = learner_of(case) or interpretation.learn
-    if not (settings := settings_of(learn.loss_func)): return on_learner(case, facts, f'loss_func = {loss}')
+    if not (settings := loss_settings(learn.loss_func)): return on_learner(case, facts, f'loss_func = {loss}')
     return Found(facts | {'the loss has': settings}, look=f'`{loss}` fits these labels; what your loss has of its own, '
                                                           f'{settings}, has to go with it.')
 
@@ -240,7 +247,7 @@ def a_loss_without_decodes(case, match):
     if interpretation is None or hasattr(interpretation.learn.loss_func, 'decodes'): return None
     loss = interpretation.learn.loss_func
     facts = {'the loss': loss, 'it lacks': 'decodes, which makes a class of a row of numbers'}
-    if 'CrossEntropyLoss' != type(loss).__name__ and getattr(loss, '__name__', '') != 'cross_entropy':
+    if type(loss).__name__ != 'CrossEntropyLoss' and getattr(loss, '__name__', '') != 'cross_entropy':
         return Found(facts, look="fastai's own losses have it, such as `CrossEntropyLossFlat()`.")
     found = other_loss(case, facts, 'CrossEntropyLossFlat()')
     if found.fix and (line := made_by(case, interpretation)): found.fix += f'\n{line}'
@@ -390,9 +397,9 @@ def a_callback_that_watches_nothing(case, match):
     columns, name = list(getattr(recorder, 'metric_names', ()))[1:-1], type(tracker).__name__
     facts = {'it watches': described(tracker.monitor), 'columns there are': ', '.join(columns)}
     close = columns_meant(tracker.monitor, columns)
-    if not close and (metric := value_at(case, ast.Name(tracker.monitor))) is not None:
-        if getattr(metric, '__module__', '') == 'fastai.metrics' and not recorder.metrics:
-            return on_learner(case, facts, f'metrics = {tracker.monitor}   # which gives the column')
+    metric = case.held.get(tracker.monitor)
+    if not close and getattr(metric, '__module__', '') == 'fastai.metrics' and not recorder.metrics:
+        return on_learner(case, facts, f'metrics = {tracker.monitor}   # which gives the column')
     lines = (case.statement, made_by(case, tracker), learner_line(case))
     line = next((line for line in lines if call_in(line, name)), '')
     first = next(iter(inspect.signature(type(tracker)).parameters), '')
@@ -493,8 +500,12 @@ def on_batch(
     change: str # as code behind a batch
 ) -> Found:
     "A line that lets the Learner change each batch before it uses it."
-    if len(getattr(learner_of(case), 'xb', '1')) > 1: return Found(facts, look=f'For the images: `x{change}`.')
-    return on_learner(case, facts, f'add_cb(before_batch_cb(lambda self, xb, yb: ((xb[0]{change},), yb)))')
+    first, *others = getattr(learner_of(case), 'xb', None) or (None,)
+    came = case.find('input')
+    if others and getattr(came, 'data_ptr', int)() != first.data_ptr(): # not as the batch has it, or not this one
+        return Found(facts, look=f'For the images: `x{change}`.')
+    rest = ' *xb[1:]' if others else ''
+    return on_learner(case, facts, f'add_cb(before_batch_cb(lambda self, xb, yb: ((xb[0]{change},{rest}), yb)))')
 
 @kind(error='RuntimeError', link='vision.learner',
       says=r'weight of size (\[.*?\]), expected input(\[.*?\]) to have (\d+) channels, but got (\d+) channels')
@@ -541,7 +552,7 @@ def images_too_small_for_the_network(case, match):
         if sized or max(batch[0].shape[-2:]) >= 224:
             return Found(facts, look='Larger images: `Resize(224)` among the `item_tfms`, `aug_transforms(size=224)`.')
         if call_in(items, 'Resize'): return in_loaders(case, facts, item_tfms=patched(items, 'Resize', **{size: '224'}))
-        return in_loaders(case, facts, item_tfms=listed(['Resize(224)', *parts]))
+        return in_loaders(case, facts, item_tfms=as_argument(['Resize(224)', *parts]))
     if (layer := case.find('self', 'Module')) is None: return None
     facts = {'the layer': repr(layer), 'what came': case.find('input')}
     return Found(facts, look='Larger images, or fewer layers that halve them.')
