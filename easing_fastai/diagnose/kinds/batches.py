@@ -138,7 +138,8 @@ def an_empty_validation_set(case, match):
     if loader is None or n or without_images(case): return None
     dls, line = loaders_of(case), loaders_line(case)
     n = len(dls.train_ds) if dls is not None else 0
-    facts = {'items for training': n or '?', 'items for validation': 0}
+    what = 'items' if re.match('Tab|Text|Collab|LM', type(dls).__name__) else 'images'
+    facts = {f'{what} for training': n or '?', f'{what} for validation': 0}
     given = {which: argument(line, LOADERS, which) for which in ('valid_pct', 'valid_idx', 'valid_col')}
     if given['valid_idx'] == '[]': return in_loaders(case, facts, valid_idx=None) # then a share of them
     if given['valid_pct'] and not given['valid_col'] and not given['valid_idx'] and n >= 5:
