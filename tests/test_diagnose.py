@@ -713,7 +713,7 @@ def test_a_change_has_to_fit_what_it_calls(names, change, why):
 
 # ---- what the reader wrote stays in a change; where two things may be meant there are only words: batches, models, the machine, names ----
 
-SETS = "from torch.utils.data import TensorDataset\ndef sets(x, y): return DataLoaders(*[torch.utils.data.DataLoader(TensorDataset(x, y), 8)]*2)\n"
+SETS = 'from torch.utils.data import TensorDataset\ndef sets(x, y): return DataLoaders(*[torch.utils.data.DataLoader(TensorDataset(x, y), 8)]*2)\n'
 LINEAR = SETS + 'dls = sets(torch.rand(8, 12), {})\nlearn = Learner(dls, nn.Linear(12, {}), loss_func={})\nlearn.fit(1)'
 LONG = 'learn.loss_func = lambda predictions, targets, loss=learn.loss_func: loss(predictions, targets.long())'
 CONV = SETS + 'dls = sets(torch.rand(8, {}), torch.arange(8) % 2)\nlearn = Learner(dls, nn.Sequential(nn.Conv2d({}, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)),' \
@@ -770,7 +770,7 @@ CSV = "pd.DataFrame([(f'{file.parent.name}/{file.stem}', file.parent.name) for f
     (LINEAR.format('torch.arange(8) % 2.', 1, 'nn.CrossEntropyLoss(weight=tensor([1., 9.]))'), '', 'weight'),
     (LINEAR.format('torch.arange(8) % 2.', 1, 'CrossEntropyLossFlat(label_smoothing=0.1)'), '', 'label_smoothing'),
     (LEARN + 'learn.loss_func = nn.CrossEntropyLoss(weight=tensor([1., 9.]))\ninterp = ClassificationInterpretation.from_learner(learn)\ninterp.confusion_matrix()', '', 'weight'),
-    (LEARN + 'def mine(p, t, reduction=None): return F.cross_entropy(p, t)\nlearn.loss_func = mine\ninterp = ClassificationInterpretation.from_learner(learn)\ninterp.confusion_matrix()', '', 'CrossEntropyLossFlat'),
+    (LEARN + 'def mine(p, t, reduction="mean"): return F.cross_entropy(p, t, reduction=reduction)\nlearn.loss_func = mine\ninterp = ClassificationInterpretation.from_learner(learn)\ninterp.confusion_matrix()', '', 'CrossEntropyLossFlat'),
     (CONV.format('28, 28, 1', 1), ON_BATCH.format('.permute(0, 3, 1, 2)'), 'last dimension'), (CONV.format('3, 28, 28', 1), ON_BATCH.format('.mean(dim=1, keepdim=True)'), ''),
     (CONV.format('4, 28, 28', 1), '', '4 channels'),
     (SMALL.format(', item_tfms=[Resize(20), FlipItem()]'), None, 'item_tfms=[Resize(224), FlipItem()]'), (SMALL.format(', batch_tfms=aug_transforms(size=20)'), '', 'aug_transforms(size=224)'),
