@@ -739,7 +739,7 @@ CSV = "pd.DataFrame([(f'{file.parent.name}/{file.stem}', file.parent.name) for f
 
 @pytest.mark.parametrize('code, fix, words', [
     # batches
-    (WIDE + OF_BATCH.format('batch_tfms=[Resize(20), *aug_transforms()]'), 'dls = ImageDataLoaders.from_folder(path, bs=24, batch_tfms=[*aug_transforms()], item_tfms=Resize(20))', ''),
+    (WIDE + OF_BATCH.format('batch_tfms=[Resize(20), *aug_transforms()]'), 'dls = ImageDataLoaders.from_folder(path, bs=24, batch_tfms=aug_transforms(), item_tfms=Resize(20))', ''),
     (WIDE + OF_BATCH.format('item_tfms=FlipItem(), batch_tfms=Resize(20)'), 'dls = ImageDataLoaders.from_folder(path, bs=24, item_tfms=[Resize(20), FlipItem()])', ''),
     (WIDE + 'tfms = [FlipItem()]\n' + OF_BATCH.format('item_tfms=tfms'), 'dls = ImageDataLoaders.from_folder(path, bs=24, item_tfms=[Resize(28), *tfms])', ''),
     (WIDE + 'late = Resize(20)\n' + OF_BATCH.format('batch_tfms=late'), '', 'among the `item_tfms`'),

@@ -54,7 +54,7 @@ def as_argument(
     parts: list[str] # transforms, each as code
 ) -> str|None: # None if there are none
     "Transforms as one argument."
-    return parts[0] if len(parts) == 1 and not parts[0].startswith('*') else f'[{", ".join(parts)}]' if parts else None
+    return parts[0].lstrip('*') if len(parts) == 1 else f'[{", ".join(parts)}]' if parts else None
 
 # %% ../../../nbs/api/diagnose/kinds/54_batches.ipynb #cell-006r
 def resized(
