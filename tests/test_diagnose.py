@@ -769,6 +769,7 @@ CSV = "pd.DataFrame([(f'{file.parent.name}/{file.stem}', file.parent.name) for f
     (LINEAR.format('torch.arange(8) % 2.', 2, 'nn.CrossEntropyLoss(weight=tensor([1., 9.]))'), LONG, ''), (LINEAR.format('torch.arange(8) % 2.', 2, 'F.cross_entropy'), LONG, ''),
     (LINEAR.format('torch.arange(8) % 2.', 1, 'nn.CrossEntropyLoss(weight=tensor([1., 9.]))'), '', 'weight'),
     (LINEAR.format('torch.arange(8) % 2.', 1, 'CrossEntropyLossFlat(label_smoothing=0.1)'), '', 'label_smoothing'),
+    (LINEAR.format('torch.arange(8) % 2.', 1, 'partial(F.cross_entropy, weight=tensor([1., 9.]))'), '', 'weight'),
     (LEARN + 'learn.loss_func = nn.CrossEntropyLoss(weight=tensor([1., 9.]))\ninterp = ClassificationInterpretation.from_learner(learn)\ninterp.confusion_matrix()', '', 'weight'),
     (LEARN + 'def mine(p, t, reduction="mean"): return F.cross_entropy(p, t, reduction=reduction)\nlearn.loss_func = mine\ninterp = ClassificationInterpretation.from_learner(learn)\ninterp.confusion_matrix()', '', 'CrossEntropyLossFlat'),
     (CONV.format('28, 28, 1', 1), ON_BATCH.format('.permute(0, 3, 1, 2)'), 'last dimension'), (CONV.format('3, 28, 28', 1), ON_BATCH.format('.mean(dim=1, keepdim=True)'), ''),

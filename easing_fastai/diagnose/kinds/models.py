@@ -104,8 +104,9 @@ def loss_settings(
     home = inner.__module__ if inspect.isroutine(inner) else type(inner).__module__
     if not re.match('torch|fast', home): return getattr(inner, '__name__', type(inner).__name__)
     given = {name: getattr(inner, name, None) for name in ('weight', 'pos_weight', 'gamma', 'eps', *usual)}
-    return ', '.join(name for name, value in given.items() if value is not None and value is not usual.get(name)
-                     and (name not in usual or value != usual[name]))
+    given |= getattr(loss, 'keywords', {}) # of a partial
+    return ', '.join(name for name, value in given.items()
+                     if value is not None and (name not in usual or value != usual[name]))
 
 def other_loss(
     case: Case,
