@@ -597,7 +597,7 @@ def test_a_metric_is_named_only_among_metrics(names):
     ('learn.validate(learn.data.valid_dl)', 'learn.validate(dl=learn.dls.valid)'), ('learn.get_preds(dl=learn.data.valid_dl)', 'learn.get_preds(dl=learn.dls.valid)'),
     ('preds, y = learn.TTA(ds_type=1)', ''), ('learn.data.show_batch(rows=1)', 'learn.dls.show_batch(nrows=1)'),
     ('learn.fit_one_cycle(1, max_lr=slice(1e-4, 1e-3), callbacks=[])', 'learn.fit_one_cycle(1, lr_max=slice(1e-4, 1e-3), cbs=[])'),
-    ('learn.fit_one_cycle(1, max_lr=1e-3, div_factor=25.)', 'learn.fit_one_cycle(1, lr_max=1e-3, div=25.0)'), ('learn.fit_one_cycle(1, max_lr=1e-3, of_no_version=1)', ''),
+    ('learn.fit_one_cycle(1, max_lr=1e-3, div_factor=25.)', 'learn.fit_one_cycle(1, lr_max=1e-3, div=25.)'), ('learn.fit_one_cycle(1, max_lr=1e-3, of_no_version=1)', ''),
     ("data = ImageDataBunch.from_name_re(path, files, r'/([^/]+)/[^/]+$', bs=4)", "data = ImageDataLoaders.from_path_re(path, files, r'/([^/]+)/[^/]+$', bs=4)"),
     ('data = ImageDataBunch.from_name_func(path, files, label_func=lambda x: x.parent.name, bs=4)',
      'data = ImageDataLoaders.from_path_func(path, files, label_func=lambda x: x.parent.name, bs=4)')])
@@ -661,8 +661,7 @@ SAVED = DLS + "file = vision_learner(dls, arch).save('w', with_opt=False)\n"
     (TABLE + "DataBlock((ImageBlock, CategoryBlock), get_x=lambda r: r['nam'], get_y=lambda r: r['breed']).dataloaders(table)", '', "`'name'`"),
     (LEARN + 'learn.get_preds(files[:4])', 'learn.get_preds(dl=learn.dls.test_dl(files[:4]))', ''),
     (LEARN + 'learn.recorder.losses', '', 'Train first'),
-    ('import torchvision.transforms as T\nImageDataLoaders.from_folder(path, batch_tfms=[T.Normalize([.5]*3, [.5]*3)])',
-     'ImageDataLoaders.from_folder(path)', 'float tensor'),
+    ('import torchvision.transforms as T\nImageDataLoaders.from_folder(path, batch_tfms=[T.Normalize([.5]*3, [.5]*3)])', '', 'Normalize.from_stats'),
     ('import torchvision.transforms as T\nImageDataLoaders.from_folder(path, item_tfms=[T.RandomRotation(9), T.ToTensor()])', '', 'by itself'),
     ('def made(**settings): return ImageDataLoaders.from_folder(path, **settings)\nmade(item_tfms=aug_transforms())', '', 'among the `batch_tfms`'),
     (TABLE + "table['name'] = [file.name for file in files]\nImageDataLoaders.from_df(table, path)", '', 'No file of the table is there'),
@@ -710,3 +709,98 @@ def test_a_change_has_to_fit_what_it_calls(names, change, why):
     run(LEARN + 'class Odd:\n    def run(self, n): pass\n    hidden = property(lambda self: 1/0)\n    def __getattr__(self, name): raise SystemExit(name)\nodd = Odd()\ndef run(): pass', names)
     said = objection(change, 'x', names)
     assert re.search(why, said) if why else not said, said
+
+
+# ---- what the reader wrote stays in a change; where two things may be meant there are only words: batches, models, the machine, names ----
+
+SETS = 'from torch.utils.data import TensorDataset\ndef sets(x, y): return DataLoaders(*[torch.utils.data.DataLoader(TensorDataset(x, y), 8)]*2)\n'
+LINEAR = SETS + 'dls = sets(torch.rand(8, 12), {})\nlearn = Learner(dls, nn.Linear(12, {}), loss_func={})\nlearn.fit(1)'
+LONG = 'learn.loss_func = lambda predictions, targets, loss=learn.loss_func: loss(predictions, targets.long())'
+CONV = SETS + 'dls = sets(torch.rand(8, {}), torch.arange(8) % 2)\nlearn = Learner(dls, nn.Sequential(nn.Conv2d({}, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)),' \
+       ' loss_func=CrossEntropyLossFlat())\nlearn.fit(1)'
+ON_BATCH = 'learn.add_cb(before_batch_cb(lambda self, xb, yb: ((xb[0]{},), yb)))'
+WIDE = "for i in range(8): Image.new('RGB', (40, 30)).save(path/'train'/'dog'/f'wide_{i}.png')\n"
+DEEP = 'nn.Sequential(*[nn.Conv2d(3, 3, 5, 2) for _ in range(4)], nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))'
+SMALL = f"dls = ImageDataLoaders.from_folder(path, valid='valid', bs=4{{}})\nlearn = Learner(dls, {DEEP})\nlearn.fit(1)"
+RENAMED = "Path(path/'valid').rename(path/'{}')\ndls = ImageDataLoaders.from_folder(path{}, bs=4)\ndls.valid.one_batch()"
+T_OF = "import torchvision.transforms as T\ndls = ImageDataLoaders.from_folder(path, valid='valid', bs=4, {})"
+LOADED = "dls = ImageDataLoaders.from_folder(path, valid='valid', bs=4, {})"
+ROWS = "from fastai.tabular.all import TabularDataLoaders\ntable = pd.DataFrame({'a': range(20), 'y': ['b', 'c']*10})\n" \
+       "dls = TabularDataLoaders.from_df(table, cont_names=['a'], y_names='y', {}, bs=4)\ndls.valid.one_batch()"
+OF_BATCH = 'dls = ImageDataLoaders.from_folder(path, bs=24, {})\ndls.one_batch()'
+TWO_LAYERS = 'class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.out, self.hidden = nn.Linear(8, 1, bias=False), nn.Linear(3*28*28, 8)\n' \
+             '    def forward(self, x): return self.out(self.hidden(x.flatten(1)))\n' + DLS
+TWO_INPUTS = 'class Both(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.c, self.l = nn.Conv2d(3, 4, 3), nn.Linear(8, 2)\n' \
+             '    def forward(self, a, b): return self.l(torch.cat([self.c(a).mean((2, 3)), b], 1))\n' \
+             'from torch.utils.data import TensorDataset\ndata = TensorDataset(torch.ones(8, 3, 8, 8).byte(), torch.rand(8, 4), torch.arange(8) % 2)\n' \
+             'dls = DataLoaders(*[DataLoader(data, bs=4)]*2)\ndls.n_inp = 2\nfor one in dls.loaders: one.n_inp = 2\n'
+CSV = "pd.DataFrame([(f'{file.parent.name}/{file.stem}', file.parent.name) for file in files if file.parent.parent.name == 'train']).to_csv(path/'a.csv', index=False)\n"
+
+
+@pytest.mark.parametrize('code, fix, words', [
+    # batches
+    (WIDE + OF_BATCH.format('batch_tfms=[Resize(20), *aug_transforms()]'), 'dls = ImageDataLoaders.from_folder(path, bs=24, batch_tfms=aug_transforms(), item_tfms=Resize(20))', ''),
+    (WIDE + OF_BATCH.format('item_tfms=FlipItem(), batch_tfms=Resize(20)'), 'dls = ImageDataLoaders.from_folder(path, bs=24, item_tfms=[Resize(20), FlipItem()])', ''),
+    (WIDE + 'tfms = [FlipItem()]\n' + OF_BATCH.format('item_tfms=tfms'), 'dls = ImageDataLoaders.from_folder(path, bs=24, item_tfms=[Resize(28), *tfms])', ''),
+    (WIDE + 'late = Resize(20)\n' + OF_BATCH.format('batch_tfms=late'), '', 'among the `item_tfms`'),
+    (LOADED.format('item_tfms=[Resize(20), *aug_transforms()], batch_tfms=Normalize.from_stats(*imagenet_stats)'),
+     LOADED.format('item_tfms=Resize(20), batch_tfms=[*aug_transforms(), Normalize.from_stats(*imagenet_stats)]'), ''),
+    (T_OF.format('item_tfms=T.Compose([T.Resize((20, 20)), T.ToTensor()]), batch_tfms=aug_transforms()'),
+     'from fastai.vision.all import Resize   # not the one of torchvision\n' + LOADED.format("item_tfms=Resize((20, 20), method='squish'), batch_tfms=aug_transforms()"), ''),
+    (T_OF.format('item_tfms=T.Compose([T.ToTensor(), T.Normalize([.5]*3, [.5]*3)])'), '', 'Normalize.from_stats'),
+    ('import torchvision.transforms as T\ntfms = T.Compose([T.ToTensor(), T.ToTensor()])\n' + LOADED.format('item_tfms=tfms'), '', 'by itself'),
+    (RENAMED.format('val', ''), "dls = ImageDataLoaders.from_folder(path, bs=4, valid='val')", ''),
+    ("(path/'test').mkdir()\n" + RENAMED.format('Validation', ", valid='validaton'"), "dls = ImageDataLoaders.from_folder(path, valid='Validation', bs=4)", ''),
+    (RENAMED.format('test', ''), '', "path/'train', valid_pct=0.2"), (RENAMED.format('../other', ', seed=7'), 'dls = ImageDataLoaders.from_folder(path, seed=7, bs=4, valid_pct=0.2)', ''),
+    ('dls = ImageDataLoaders.from_path_func(path, files, parent_label, valid_pct=.01, seed=7, bs=4)\ndls.valid.one_batch()',
+     'dls = ImageDataLoaders.from_path_func(path, files, parent_label, valid_pct=0.2, seed=7, bs=4)', ''),
+    (ROWS.replace('{}, bs', 'valid_idx=[], bs'), "dls = TabularDataLoaders.from_df(table, cont_names=['a'], y_names='y', bs=4)", 'items for training'),
+    # models
+    (LEARN + "learn.fit(1, cbs=SaveModelCallback(monitor='f1_score', comp=np.greater))", '', 'one of these columns'),
+    (LEARN + "learn.fit(1, cbs=SaveModelCallback(monitor='valid_f1'))", '', 'one of these columns'), (LEARN + "learn.fit(1, cbs=SaveModelCallback(monitor='loss'))", '', 'one of these columns'),
+    (LEARN + "learn.fit(1, cbs=SaveModelCallback(monitor='val_accuracy', fname='best'))", "learn.fit(1, cbs=SaveModelCallback(monitor='accuracy', fname='best'))", ''),
+    (DLS + 'learn = vision_learner(dls, models.resnet18(pretrained=False), metrics=accuracy)', 'learn = vision_learner(dls, models.resnet18, metrics=accuracy, pretrained=False)', ''),
+    (DLS + 'learn = vision_learner(dls, models.resnet18(weights=None))', 'learn = vision_learner(dls, models.resnet18, pretrained=False)', ''),
+    (DLS + 'learn = vision_learner(dls, models.resnet18(num_classes=2))', '', 'without parentheses'),
+    ("models.resnet18(weights='IMAGENET1K_V7')", '', 'DEFAULT'), ("model = models.resnet18(weights='nothing', num_classes=2)", '', 'DEFAULT'),
+    (TWO_LAYERS + 'learn = Learner(dls, Net(), loss_func=CrossEntropyLossFlat())\nlearn.fit(1)',
+     'learn.model.out = nn.Linear(8, 2, bias=False)\nlearn.create_opt()   # the optimizer at hand does not know the new layer', ''),
+    (LINEAR.format('torch.arange(8) % 2 * 255', 2, 'nn.CrossEntropyLoss()'), '', '0, 255'), (LINEAR.format('1 + torch.arange(8)', 8, 'nn.CrossEntropyLoss()'), '', 'numbered from 0'),
+    (LINEAR.format('torch.arange(8) % 2.', 2, 'nn.CrossEntropyLoss(weight=tensor([1., 9.]))'), LONG, ''), (LINEAR.format('torch.arange(8) % 2.', 2, 'F.cross_entropy'), LONG, ''),
+    (LINEAR.format('torch.arange(8) % 2.', 1, 'nn.CrossEntropyLoss(weight=tensor([1., 9.]))'), '', 'weight'),
+    (LINEAR.format('torch.arange(8) % 2.', 1, 'CrossEntropyLossFlat(label_smoothing=0.1)'), '', 'label_smoothing'),
+    (LINEAR.format('torch.arange(8) % 2.', 1, 'partial(F.cross_entropy, weight=tensor([1., 9.]))'), '', 'weight'),
+    (LEARN + 'learn.loss_func = nn.CrossEntropyLoss(weight=tensor([1., 9.]))\ninterp = ClassificationInterpretation.from_learner(learn)\ninterp.confusion_matrix()', '', 'weight'),
+    (LEARN + 'def mine(p, t, reduction="mean"): return F.cross_entropy(p, t, reduction=reduction)\nlearn.loss_func = mine\ninterp = ClassificationInterpretation.from_learner(learn)\ninterp.confusion_matrix()', '', 'CrossEntropyLossFlat'),
+    (CONV.format('28, 28, 1', 1), ON_BATCH.format('.permute(0, 3, 1, 2)'), 'last dimension'), (CONV.format('3, 28, 28', 1), ON_BATCH.format('.mean(dim=1, keepdim=True)'), ''),
+    (CONV.format('4, 28, 28', 1), '', '4 channels'),
+    (SMALL.format(', item_tfms=[Resize(20), FlipItem()]'), None, 'item_tfms=[Resize(224), FlipItem()]'), (SMALL.format(', batch_tfms=aug_transforms(size=20)'), '', 'aug_transforms(size=224)'),
+    (TWO_INPUTS + 'learn = Learner(dls, Both(), loss_func=CrossEntropyLossFlat())\nlearn.fit(1)', ON_BATCH.replace('{},)', '{}, *xb[1:])').format('.float()/255'), ''),
+    (SETS + 'learn = Learner(sets(torch.rand(8, 4), (torch.arange(40) % 2.).view(8, 5)), nn.Linear(4, 5))',
+     'learn = Learner(sets(torch.rand(8, 4), (torch.arange(40) % 2.).view(8, 5)), nn.Linear(4, 5), loss_func=BCEWithLogitsLossFlat())', ''),
+    (SETS + 'learn = Learner(sets(torch.rand(8, 4), torch.arange(8) % 2.), nn.Linear(4, 1))', '', 'yes or no'),
+    (LINEAR.replace('loss_func={})', 'loss_func={}, metrics=accuracy)').format('torch.rand(8, 12)', 12, 'MSELossFlat()'), '', '`rmse`'),
+    # the machine
+    ('x, w = torch.rand(16, 1, 28, 28), torch.rand(784, 10)\nout = x.view(-1)@w', '', 'flatten(1)'), ('x, w = torch.rand(16, 1, 28, 28), torch.rand(784, 10)\nout = x@w', 'out = x.flatten(1)@w', ''),
+    ('x, layer = torch.ones(2, 3, 8, 8).byte(), nn.Conv2d(3, 2, 3).double()\ny = layer(x)', 'y = layer(x.double()/255)', ''),
+    # names
+    ('data = ImageList.from_folder(path).split_by_rand_pct(valid_pct=0.3, seed=7).label_from_folder().databunch(bs=4)', 'data = ImageDataLoaders.from_folder(path, valid_pct=0.3, seed=7, bs=4)', ''),
+    ("data = ImageList.from_folder(path, extensions=['.png']).split_by_rand_pct().label_from_folder().databunch()", '', 'DataBlock'),
+    (CSV + "data = ImageDataBunch.from_csv(path, folder='train', csv_labels='a.csv', suffix='.png', valid_pct=0.3, size=24, bs=4)",
+     "data = ImageDataLoaders.from_csv(path, folder='train', csv_fname='a.csv', suff='.png', valid_pct=0.3, bs=4, item_tfms=Resize(24))", ''),
+    (CSV + "data = ImageDataBunch.from_csv(path, 'train', csv_labels='a.csv')", '', 'ImageDataLoaders'), ('data = ImageDataBunch.from_folder(path, bs=4, resize_method=1)', '', 'ImageDataLoaders'),
+    (TABLE + "data = ImageDataBunch.from_df('/', table, fn_col='name', label_col='breed', bs=4)", "data = ImageDataLoaders.from_df(table, '/', fn_col='name', label_col='breed', bs=4)", ''),
+    ('def made(size_1=0): pass\nmade(size_2=0)', '', 'It takes'), ('bsize = 4\ndef made(b_size=0): return b_size\nmade(bsize=bsize)', 'made(b_size=bsize)', ''),
+    ('from fastai.vision.widget import ImageClassifierCleaner', 'from fastai.vision.widgets import ImageClassifierCleaner', 'no `fastai.vision.widget`'),
+    ('from fastai.widgets import *', 'from fastai.vision.widgets import *', '')])
+def test_what_was_written_stays(names, code, fix, words):
+    found = failure(code, names)
+    assert found.kind and (fix is None or found.fix == fix) and words in f'{found.facts} {found.advice} {found.cause} {found.fix}', found
+    if found.fix: run(found.fix + '\ndls.valid.one_batch()'*('dls.valid' in code) + '\nlearn.fit(1)'*('learn.fit(1)' in code and 'SaveModel' not in code), names, 'the_change.py')
+
+
+def test_a_layer_without_self(names):
+    found = failure('class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        fc = nn.Linear(4, 2)\n'
+                    '    def forward(self, x): return self.fc(x)\nNet()(torch.rand(1, 4))', names)
+    assert '`self.fc = …` in its `__init__`' in found.advice and 'architecture' not in str(found), found
+    assert '`fc` in a ResNet' in failure('models.vgg11_bn().fc', names).advice

@@ -6,14 +6,15 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/diagnose/kinds/models.ht
 
 # %% auto #0
 __all__ = ['CROSS_ENTROPY', 'NUMBERS', 'an_unknown_number_of_classes', 'no_loss_known', 'prediction_and_target', 'loss_facts',
-           'on_learner', 'layer_change', 'more_classes_than_outputs', 'floats_as_classes', 'a_loss_for_yes_or_no',
-           'a_loss_for_one_class', 'a_loss_for_numbers', 'more_outputs_than_numbers', 'a_loss_without_parentheses',
-           'a_loss_without_decodes', 'several_outputs_for_one_loss', 'metric_name', 'other_metric',
-           'a_metric_with_parentheses', 'a_metric_without_parentheses', 'a_metric_in_quotation_marks',
+           'on_learner', 'loss_settings', 'other_loss', 'linear', 'layer_change', 'more_classes_than_outputs',
+           'floats_as_classes', 'a_loss_for_yes_or_no', 'a_loss_for_one_class', 'a_loss_for_numbers',
+           'more_outputs_than_numbers', 'a_loss_without_parentheses', 'a_loss_without_decodes',
+           'several_outputs_for_one_loss', 'metric_name', 'other_metric', 'a_metric_with_parentheses',
+           'a_metric_without_parentheses', 'a_metric_in_quotation_marks', 'of_no_class',
            'a_metric_for_another_kind_of_labels', 'a_metric_that_compares_rows_with_classes',
-           'a_metric_of_scikit_learn', 'a_callback_that_watches_nothing', 'a_finished_model_for_an_architecture',
-           'an_architecture_in_quotation_marks', 'weights_that_are_not_there', 'a_model_that_was_not_made',
-           'a_network_that_is_no_architecture', 'on_batch', 'another_number_of_channels',
+           'a_metric_of_scikit_learn', 'columns_meant', 'a_callback_that_watches_nothing', 'weights_wanted',
+           'a_finished_model_for_an_architecture', 'an_architecture_in_quotation_marks', 'weights_that_are_not_there',
+           'a_model_that_was_not_made', 'a_network_that_is_no_architecture', 'on_batch', 'another_number_of_channels',
            'a_layer_that_gets_another_number_of_inputs', 'images_too_small_for_the_network',
            'halves_that_do_not_fit_again', 'a_class_without_a_prediction', 'an_optimizer_of_PyTorch',
            'targets_in_another_shape_than_predictions', 'an_architecture_that_timm_does_not_have',
@@ -26,6 +27,7 @@ from types import FunctionType
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-003
 from ..kind import (LEARNER, PYTORCH, Found, held_by_reader, in_learner, in_loaders, kind,
                                          learner_line, learner_of, name_held, of_numbers)
+from .batches import as_argument, parts_of, written
 from ..patch import argument, call_in, names_read, patched, with_nodes
 from ..traceback import (Case, definition, described, is_a, made_by, parsed, statement, text_of,
                                               value_at)
@@ -45,7 +47,8 @@ def an_unknown_number_of_classes(case, match):
     library = type(dls.loaders[0]).__module__.split('.')[0]
     facts = {'dls was made of': f'loaders of {library}', 'their classes': list(classes)}
     if not classes: return Found(facts, look='How many classes are there? `vision_learner` takes n_out and loss_func.')
-    return in_learner(case, facts, n_out=str(len(classes)), loss_func='CrossEntropyLossFlat()', normalize='False')
+    new = dict(n_out=str(len(classes)), loss_func='CrossEntropyLossFlat()', normalize='False')
+    return in_learner(case, facts, **{name: code for name, code in new.items() if not argument(line, LEARNER, name)})
 
 @kind(error='AssertionError', says='Could not infer loss function', link='learner')
 def no_loss_known(case, match):
@@ -53,10 +56,17 @@ def no_loss_known(case, match):
     dls = case.find('dls')
     item = dls.loaders[0].dataset[0] if hasattr(dls, 'loaders') and hasattr(dls.loaders[0], 'dataset') else ()
     if not isinstance(item, tuple|list) or len(item) < 2: return Found({'the first item': item}, look='Has it a label?')
-    target = item[1]
+    target, data = item[1], dls.loaders[0].dataset
     number = is_a(target, 'float') or getattr(target, 'is_floating_point', lambda: False)()
     facts = {'dls was made of': getattr(dls, 'loaders', None), 'the first label': target}
-    return in_learner(case, facts, loss_func='MSELossFlat()' if number else 'CrossEntropyLossFlat()')
+    numbers_in = lambda label: label.flatten().tolist() if hasattr(label, 'flatten') else [label]
+    labels = [numbers_in(data[i][1]) for i in range(min(8, len(data)))]
+    is_one, yes_or_no = len(labels[0]) == 1, all(value in (0, 1) for label in labels for value in label)
+    if is_one and not number: return in_learner(case, facts, loss_func='CrossEntropyLossFlat()')
+    if number and not yes_or_no: return in_learner(case, facts, loss_func='MSELossFlat()')
+    if number and not is_one: return in_learner(case, facts, loss_func='BCEWithLogitsLossFlat()')
+    return Found(facts, look='`BCEWithLogitsLossFlat()`, with labels that are floats, for a yes or no each; '
+                             '`CrossEntropyLossFlat()`, with integers, for one class of several (masks: `axis=1`).')
 
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-015
 def prediction_and_target(
@@ -75,6 +85,7 @@ def loss_facts(
     if prediction is None or target is None or case.inside(r'learner\.accumulate') is not None: return None
     return {'the loss': learner_of(case).loss_func, 'predictions': prediction, 'targets': target}
 
+# %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-015l
 def on_learner(
     case: Case,
     facts: dict,
@@ -85,7 +96,39 @@ def on_learner(
     name = name_held(case, learn, '')
     return Found(facts, f'{name}.{code}') if name else Found(facts, look=f'Change your Learner: `.{code}`.')
 
+def loss_settings(
+    loss: object # of a Learner
+) -> str: # '' if it is one of PyTorch's or fastai's as they come
+    "What a loss was made with, which another one in its place would not have; of the reader's own, its name."
+    inner, usual = getattr(loss, 'func', loss), dict(ignore_index=-100, label_smoothing=0., reduction='mean')
+    home = inner.__module__ if inspect.isroutine(inner) else type(inner).__module__
+    if not re.match('torch|fast', home): return getattr(inner, '__name__', type(inner).__name__)
+    given = {name: getattr(inner, name, None) for name in ('weight', 'pos_weight', 'gamma', 'eps', *usual)}
+    given |= getattr(loss, 'keywords', {}) # of a partial
+    return ', '.join(name for name, value in given.items()
+                     if value is not None and (name not in usual or value != usual[name]))
+
+def other_loss(
+    case: Case,
+    facts: dict,
+    loss: str # as code
+) -> Found:
+    "A line that gives the Learner another loss; only words where that would lose what the reader wrote."
+    interpretation = case.find('self', 'Interpretation')
+    learn = learner_of(case) or interpretation.learn
+    if not (settings := loss_settings(learn.loss_func)): return on_learner(case, facts, f'loss_func = {loss}')
+    return Found(facts | {'the loss has': settings}, look=f'`{loss}` fits these labels; what your loss has of its own, '
+                                                          f'{settings}, has to go with it.')
+
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-016
+def linear(
+    layer: object, # of PyTorch
+    inputs: int,
+    outputs: int
+) -> str: # as code
+    "A linear layer of another size, with a bias or without, as the one that is there."
+    return f'nn.Linear({inputs}, {outputs}{", bias=False" if layer.bias is None else ""})'
+
 def layer_change(
     case: Case,
     layer: object, # a part of a model
@@ -116,18 +159,24 @@ def more_classes_than_outputs(case, match):
     if (facts := loss_facts(case)) is None: return None
     learn = learner_of(case)
     target, outputs = prediction_and_target(case)[1], learn.pred.shape[min(1, learn.pred.ndim - 1)]
-    needed = max(int(match[1]) + 1, len(getattr(learn.dls, 'vocab', None) or ()))
+    numbers, classes = set(target.unique().tolist()), len(getattr(learn.dls, 'vocab', None) or ())
+    needed = max(int(match[1]) + 1, classes)
     facts |= {'outputs of the model': outputs, 'the class it should say': f'number {match[1]}'}
     if target.ndim > 1: # masks
-        facts['numbers in these masks'] = ', '.join(map(str, target.unique().tolist()[:12]))
+        facts['numbers in these masks'] = ', '.join(map(str, sorted(numbers)[:12]))
         look = f'Masks hold classes from 0 to {outputs - 1}, one for each of `codes=`. Of 0 and 255 make them as ' \
                "`(np.array(Image.open(mask)) > 0).astype('uint8')`; `unet_learner` takes `n_out=`."
         return Found(facts, look=look, cause='A mask holds a number that the model has no output for.')
+    if needed != classes and numbers != {*range(needed)}: # nobody knows whether the others are classes, too
+        look = 'An output for each class, and classes numbered from 0: `values, y = y.unique(return_inverse=True)` ' \
+               f'does that; for labels up to {match[1]} as they are the model needs {needed} outputs.'
+        return Found(facts | {'labels in this batch': ', '.join(map(str, sorted(numbers)[:12]))}, look=look)
     if call_in(learner_line(case), 'vision_learner|unet_learner'): return in_learner(case, facts, n_out=str(needed))
-    layers = [layer for layer in learn.model.modules() if type(layer).__name__ == 'Linear']
-    change = layer_change(case, layers[-1], f'nn.Linear({layers[-1].in_features}, {needed})') if layers else ''
+    layers = [one for one in learn.model.modules() if type(one).__name__ == 'Linear' and one.out_features == outputs]
+    change = layer_change(case, layers[0], linear(layers[0], layers[0].in_features, needed)) if len(layers) == 1 else ''
     return Found(facts, change, '' if change else f'The last layer of the model needs {needed} outputs.')
 
+# %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-017f
 @kind(error='RuntimeError', link=CROSS_ENTROPY,
       says='expected (target dtype to be Long|scalar type Long but found Float)')
 def floats_as_classes(case, match):
@@ -137,17 +186,18 @@ def floats_as_classes(case, match):
     outputs, values = prediction.shape[min(1, prediction.ndim - 1)], set(target.unique().tolist())
     facts['the first targets'] = ', '.join(f'{value:g}' for value in target.flatten()[:4].tolist())
     if prediction.ndim > target.ndim and outputs > 1 and values <= set(range(outputs)): # one of them for each output
-        loss = 'lambda predictions, targets: F.cross_entropy(predictions, targets.long())'
-    elif prediction.numel() != target.numel(): return Found(facts, look='An output for each class, or for each number?')
-    else: loss = 'BCEWithLogitsLossFlat()' if values <= {0, 1} else 'MSELossFlat()'
-    return on_learner(case, facts, f'loss_func = {loss}')
+        as_long = 'lambda predictions, targets, loss={}.loss_func: loss(predictions, targets.long())'
+        return on_learner(case, facts, f'loss_func = {as_long.format(name_held(case, learner_of(case), "learn"))}')
+    if prediction.numel() != target.numel(): return Found(facts, look='An output for each class, or for each number?')
+    return other_loss(case, facts, 'BCEWithLogitsLossFlat()' if values <= {0, 1} else 'MSELossFlat()')
 
 @kind(error='ValueError', says='Target size .* must be the same as input size', link='losses')
 def a_loss_for_yes_or_no(case, match):
     "Binary cross-entropy wants a yes or no for each output; there is one class per image."
     if (facts := loss_facts(case)) is None or prediction_and_target(case)[1].dim() > 1: return None
-    loss = 'BCEWithLogitsLossFlat()' if learner_of(case).pred.shape[-1] == 1 else 'CrossEntropyLossFlat()'
-    return on_learner(case, facts, f'loss_func = {loss}')
+    if learner_of(case).pred.shape[-1] == 1: return other_loss(case, facts, 'BCEWithLogitsLossFlat()')
+    if not prediction_and_target(case)[1].is_floating_point(): return other_loss(case, facts, 'CrossEntropyLossFlat()')
+    return Found(facts, look='One output for a yes or no; or `CrossEntropyLossFlat()` and labels that are integers.')
 
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-017m
 @kind(error='ValueError', says=r'Expected input batch_size \(\d+\) to match target batch_size', link='losses')
@@ -155,7 +205,7 @@ def a_loss_for_one_class(case, match):
     "Cross-entropy wants one class per image; the targets are a yes or no for each class."
     facts, (prediction, target) = loss_facts(case), prediction_and_target(case)
     if facts is None or prediction.shape != target.shape or not target.is_floating_point(): return None
-    return on_learner(case, facts, 'loss_func = BCEWithLogitsLossFlat()')
+    return other_loss(case, facts, 'BCEWithLogitsLossFlat()')
 
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-018
 NUMBERS = dict(error='RuntimeError', says='The size of tensor a .* must match the size of tensor b', link='losses',
@@ -164,10 +214,12 @@ NUMBERS = dict(error='RuntimeError', says='The size of tensor a .* must match th
 @kind(**NUMBERS)
 def a_loss_for_numbers(case, match):
     "A loss that compares numbers was given classes."
-    facts, target = loss_facts(case), prediction_and_target(case)[1]
+    facts, (prediction, target) = loss_facts(case), prediction_and_target(case)
     if facts is None or target.is_floating_point(): return None
     found = of_numbers(facts, list(getattr(learner_of(case).dls, 'vocab', None) or ()))
-    return found or on_learner(case, facts, 'loss_func = CrossEntropyLossFlat()')
+    if not found and int(target.max()) >= prediction.shape[min(1, prediction.ndim - 1)]:
+        return Found(facts, look='An output for each number, or one for each class?')
+    return found or other_loss(case, facts, 'CrossEntropyLossFlat()')
 
 @kind(**NUMBERS)
 def more_outputs_than_numbers(case, match):
@@ -178,6 +230,7 @@ def more_outputs_than_numbers(case, match):
     if call_in(learner_line(case), 'vision_learner|unet_learner'): return in_learner(case, facts, n_out=str(n))
     return Found(facts, look=f'The model needs an output for each number of a label: {n}, not {prediction[0].numel()}.')
 
+# %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-018p
 @kind(error='RuntimeError', inside='_do_one_batch', link='losses',
       says='Boolean value of Tensor with more than one value is ambiguous')
 def a_loss_without_parentheses(case, match):
@@ -193,8 +246,11 @@ def a_loss_without_decodes(case, match):
     "PyTorch's loss does not know how to turn predictions into classes; fastai's does."
     interpretation = case.find('self', 'Interpretation')
     if interpretation is None or hasattr(interpretation.learn.loss_func, 'decodes'): return None
-    facts = {'the loss': interpretation.learn.loss_func, 'it lacks': 'decodes, which makes a class of a row of numbers'}
-    found = on_learner(case, facts, 'loss_func = CrossEntropyLossFlat()')
+    loss = interpretation.learn.loss_func
+    facts = {'the loss': loss, 'it lacks': 'decodes, which makes a class of a row of numbers'}
+    if type(loss).__name__ != 'CrossEntropyLoss' and getattr(loss, '__name__', '') != 'cross_entropy':
+        return Found(facts, look="fastai's own losses have it, such as `CrossEntropyLossFlat()`.")
+    found = other_loss(case, facts, 'CrossEntropyLossFlat()')
     if found.fix and (line := made_by(case, interpretation)): found.fix += f'\n{line}'
     return found
 
@@ -229,7 +285,9 @@ def other_metric(
     line = learner_line(case)
     if instead in names_read(line)[0]: return Found(facts, look=f'`{instead}` stands there, too: leave out `{name}`.')
     changed = with_nodes(line, lambda node: instead if getattr(node, 'id', '') == name else None)
-    return Found(facts, changed) if changed != line else in_learner(case, facts, metrics=instead)
+    if changed != line: return Found(facts, changed)
+    if argument(line, LEARNER, 'metrics'): return Found(facts, look=f'Among your metrics: `{instead}`, not `{name}`.')
+    return in_learner(case, facts, metrics=instead)
 
 @kind(error='TypeError', link='metrics',
       says=r"(\w+)\(\) missing \d+ required positional arguments?: ('(?:inp|input|preds?|y_pred|targs?)'.*)")
@@ -265,19 +323,34 @@ def a_metric_in_quotation_marks(case, match):
     quoted = lambda node: name if isinstance(node, ast.Constant) and node.value == name else None
     return Found({'the metric': described(name)}, with_nodes(learner_line(case), quoted))
 
+def of_no_class(
+    prediction: object, # of a batch
+    target: object
+) -> tuple[str, str]: # the cause, and what to look at; empty if there are classes of whole images
+    "What is said of a metric for classes of images where the labels are masks or numbers."
+    if target.ndim > 2 and prediction.ndim == target.ndim + 1:
+        return 'The metric is for one class per image, and a mask has one for each place.', \
+               '`foreground_acc` counts the places that are right, `DiceMulti()` compares the areas.'
+    is_yes_or_no = target.shape == prediction.shape and set(target.unique().tolist()) <= {0, 1}
+    if prediction.ndim > 1 and prediction.shape[1] > 1 and (is_yes_or_no or not target.is_floating_point()): return ()
+    if is_yes_or_no and prediction.ndim > 1: return ()
+    return 'The metric is for classes, and the model gives numbers.', '`rmse` or `mae` compares numbers.'
+
 @kind(error='AssertionError', says=r'==:\s*\d+\s+\d+', inside=r'learner\.after_batch', link='metrics')
 def a_metric_for_another_kind_of_labels(case, match):
     "A metric for one class per image got several labels, or the other way round."
     metric, name = metric_name(case)
     prediction, target = prediction_and_target(case)
     if metric is None or target is None: return None
-    instead = 'accuracy_multi' if target.shape == prediction.shape else 'accuracy'
     facts = {'the metric': name, 'predictions': prediction, 'targets': target}
+    if other := of_no_class(prediction, target): return Found(facts, cause=other[0], look=other[1])
+    instead = 'accuracy_multi' if target.shape == prediction.shape else 'accuracy'
     read, metrics = names_read(learner_line(case))[0], vars(sys.modules['fastai.metrics'])
     made = next((word for word in sorted(read) if f'{word}Multi' in metrics), '') # as F1Score, and F1ScoreMulti
     if made and instead == 'accuracy_multi' and name not in read: name, instead = made, f'{made}Multi'
     return other_metric(case, facts, name, instead) if name != instead else Found(facts, look='Compare the two shapes.')
 
+# %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-036r
 @kind(error='RuntimeError', inside=r'learner\.accumulate', link='metrics',
       says='The size of tensor a .* must match the size of tensor b')
 def a_metric_that_compares_rows_with_classes(case, match):
@@ -286,7 +359,9 @@ def a_metric_that_compares_rows_with_classes(case, match):
     prediction, target = prediction_and_target(case)
     if metric is None or target is None or prediction.ndim != target.ndim + 1: return None
     facts, call = {'the metric': name.strip('<>'), 'predictions': prediction, 'targets': target}, case.own[-1]
-    if call.code is not getattr(getattr(metric, 'func', None), '__code__', None) or not call.code.co_argcount:
+    is_own = call.code is getattr(getattr(metric, 'func', None), '__code__', None) and call.code.co_argcount
+    if not is_own and (other := of_no_class(prediction, target)): return Found(facts, cause=other[0], look=other[1])
+    if not is_own:
         return other_metric(case, facts, name, 'accuracy')
     rows, code = call.code.co_varnames[0], definition(call)
     def is_rows(node): return isinstance(node, ast.Name) and node.id == rows
@@ -305,6 +380,16 @@ def a_metric_of_scikit_learn(case, match):
     facts = {'the metric': f'{name} of scikit-learn', 'predictions': prediction_and_target(case)[0]}
     return other_metric(case, facts, name, f'skm_to_fastai({name})')
 
+def columns_meant(
+    name: str,    # that is none of them
+    columns: list # of the training table
+) -> list: # those that it may stand for
+    "The columns whose words a name gives, shortened or with a slip; all but the training loss are of validation."
+    words = re.sub(r'^val(id)?_(?!loss)', '', name.lower()).split('_')
+    def is_word(one, other): return other.startswith(one) or bool(difflib.get_close_matches(one, [other], cutoff=0.75))
+    def is_it(parts): return len(words) <= len(parts) and all(map(is_word, words, parts))
+    return [column for column in columns if is_it(column.split('_'))]
+
 @kind(error='IndexError', says='tuple index out of range', inside=r'callback\.core\.__call__', link='callback.tracker')
 def a_callback_that_watches_nothing(case, match):
     "`monitor` has to be the name of a column of the training table."
@@ -312,18 +397,36 @@ def a_callback_that_watches_nothing(case, match):
     recorder = getattr(tracker.learn or learner_of(case), 'recorder', None)
     columns, name = list(getattr(recorder, 'metric_names', ()))[1:-1], type(tracker).__name__
     facts = {'it watches': described(tracker.monitor), 'columns there are': ', '.join(columns)}
-    close = [column for column in columns if column.startswith(tracker.monitor)]
-    close = close or difflib.get_close_matches(tracker.monitor, columns, n=1) or ['valid_loss']
+    close = columns_meant(tracker.monitor, columns)
+    metric = case.held.get(tracker.monitor)
+    if not close and getattr(metric, '__module__', '') == 'fastai.metrics' and not recorder.metrics:
+        return on_learner(case, facts, f'metrics = {tracker.monitor}   # which gives the column')
     lines = (case.statement, made_by(case, tracker), learner_line(case))
     line = next((line for line in lines if call_in(line, name)), '')
     first = next(iter(inspect.signature(type(tracker)).parameters), '')
     place = '_0' if first == 'monitor' and argument(line, name, 0) else 'monitor'
-    if tracker.monitor in columns or not line or place == 'monitor' and not argument(line, name, place):
-        return Found(facts, look=f'{name} watches one of these columns.')
+    is_written = argument(line, name, place) or place == '_0'
+    if tracker.monitor in columns or not line or not is_written or len(close) != 1:
+        return Found(facts, look=f'{name} watches one of these columns; each of the `metrics=` gives one more.')
     follow = learner_line(case) if line == made_by(case, tracker) else ''
     return Found(facts, '\n'.join(filter(None, [patched(line, name, **{place: repr(close[0])}), follow])))
 
 # %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-055
+def weights_wanted(
+    call: ast.Call, # that makes a network
+    position: int   # how many arguments it has without a name, but that of the network
+) -> dict|None: # arguments of `vision_learner`; None if other things are wanted, too
+    "Which pretrained weights somebody asked for."
+    given = {one.arg: ast.unparse(one.value) for one in call.keywords}
+    if position == 1 and not given: given = {'pretrained': ast.unparse(call.args[-1])}
+    elif position: return None
+    match given:
+        case {'pretrained': code} if len(given) == 1 and code in ('True', 'False'):
+            return {'pretrained': code} if code == 'False' else {}
+        case {'weights': 'None'} if len(given) == 1: return {'pretrained': 'False'}
+        case {'weights': code} if len(given) == 1: return {'weights': code}
+    return None if given else {}
+
 @kind(error='TypeError', says=r"forward\(\) got an unexpected keyword argument 'pretrained'", link='vision.learner')
 def a_finished_model_for_an_architecture(case, match):
     "`vision_learner` wants the function that makes the network, and calls it itself."
@@ -335,14 +438,17 @@ def a_finished_model_for_an_architecture(case, match):
     function = value_at(case, call.func) if isinstance(call, ast.Call) else None
     takes = inspect.signature(function).parameters if inspect.isfunction(function) else {}
     needs = [name for name, one in takes.items() if one.default is one.empty and not str(one).startswith('*')]
-    if not needs and {'pretrained', 'weights', 'kwargs'} & takes.keys():
-        return Found(facts, patched(line, LEARNER, _1=ast.unparse(call.func)))
-    if getattr(function, '__module__', '').startswith('timm') and (name := argument(written, 'create_model', 0)):
-        return Found(facts, patched(line, LEARNER, _1=name))
+    name = argument(written, 'create_model', 0) if getattr(function, '__module__', '').startswith('timm') else ''
+    if name or not needs and {'pretrained', 'weights', 'kwargs'} & takes.keys():
+        name, weights = name or ast.unparse(call.func), weights_wanted(call, len(call.args) - bool(name))
+        if weights is not None and not any(argument(line, LEARNER, one) for one in weights):
+            return Found(facts, patched(line, LEARNER, _1=name, **weights))
+        return Found(facts, look=f'`{name}` without parentheses; what stands in them is for `vision_learner`.')
     if {keyword.arg for keyword in call_in(line, LEARNER).keywords} & {'pretrained', 'normalize', 'n_out', 'cut'}:
         return Found(facts, look='`Learner(dls, model)` takes a finished model, without settings of an architecture.')
     return Found(facts, patched(line, LEARNER, 'Learner'))
 
+# %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-055t
 @kind(error='NameError', says="name 'timm' is not defined", inside=r'vision\.learner', link='vision.learner')
 def an_architecture_in_quotation_marks(case, match):
     "An architecture given as text is looked for in the library timm."
@@ -358,8 +464,10 @@ def weights_that_are_not_there(case, match):
     "These pretrained weights do not exist for this architecture."
     names = list(getattr(case.find('cls'), '__members__', ()))
     facts = {'you asked for': match[1].strip("'"), 'there are': ', '.join(names) or '?'}
-    close = difflib.get_close_matches(match[1].strip("'").split('.')[-1].upper(), names, n=1) or ['DEFAULT']
-    if not argument(case.statement, r'\w+', 'weights'): return Found(facts, look='Ask for one of these, or DEFAULT.')
+    asked = match[1].strip("'").split('.')[-1].upper()
+    close = [name for name in names if re.sub(r'\W|_', '', asked) in (name.replace('_', ''), name.split('_')[0])]
+    if len(close) != 1 or not argument(case.statement, r'\w+', 'weights'):
+        return Found(facts, look="Ask for one of these, or for 'DEFAULT', the best there are.")
     return Found(facts, patched(case.statement, r'\w+', weights=repr(close[0])))
 
 @kind(error='AttributeError', inside='fastai', link='learner',
@@ -393,7 +501,12 @@ def on_batch(
     change: str # as code behind a batch
 ) -> Found:
     "A line that lets the Learner change each batch before it uses it."
-    return on_learner(case, facts, f'add_cb(before_batch_cb(lambda self, xb, yb: ((xb[0]{change},), yb)))')
+    first, *others = getattr(learner_of(case), 'xb', None) or (None,)
+    came = case.find('input')
+    if others and getattr(came, 'data_ptr', int)() != first.data_ptr(): # not as the batch has it, or not this one
+        return Found(facts, look=f'For the images: `x{change}`.')
+    rest = ' *xb[1:]' if others else ''
+    return on_learner(case, facts, f'add_cb(before_batch_cb(lambda self, xb, yb: ((xb[0]{change},{rest}), yb)))')
 
 @kind(error='RuntimeError', link='vision.learner',
       says=r'weight of size (\[.*?\]), expected input(\[.*?\]) to have (\d+) channels, but got (\d+) channels')
@@ -402,10 +515,15 @@ def another_number_of_channels(case, match):
     if learner_of(case) is None: return None
     weight, came, wants, gets = match.groups()
     facts = {'the layer': f'weights {weight}, for {wants} channels', 'what came': f'{came}, with {gets}'}
+    if re.fullmatch(rf'\[\d+, \d\d+, \d\d+, {wants}\]', came): # where numpy and Keras have the colours
+        found = on_batch(case, facts, '.permute(0, 3, 1, 2)')
+        found.cause = 'The colours are the last dimension of the images; PyTorch wants them before height and width.'
+        return found
     if (gets, wants) == ('1', '3'): return on_batch(case, facts, '.expand(-1, 3, -1, -1)')
-    if wants == '1': return on_batch(case, facts, '.mean(dim=1, keepdim=True)')
+    if (gets, wants) == ('3', '1'): return on_batch(case, facts, '.mean(dim=1, keepdim=True)')
     return Found(facts, look=f'The first layer of the model has to be made for {gets} channels.')
 
+# %% ../../../nbs/api/diagnose/kinds/55_models.ipynb #cell-067l
 @kind(error='RuntimeError', link=PYTORCH + 'generated/torch.nn.Linear.html',
       says=r'mat1 and mat2 shapes cannot be multiplied \((\d+)x(\d+) and (\d+)x(\d+)\)')
 def a_layer_that_gets_another_number_of_inputs(case, match):
@@ -419,7 +537,7 @@ def a_layer_that_gets_another_number_of_inputs(case, match):
         cause = f'A `view` or `reshape` in the model makes {rows} rows of {images} images.'
         look = 'In `forward`: `x.flatten(1)`, or `x.view(x.shape[0], -1)`, makes a row of each image.'
         return Found(facts, look=look, cause=cause)
-    new = f'nn.Linear({gets if came.ndim <= 2 else came[0].numel()}, {out})'
+    new = linear(layer, gets if came.ndim <= 2 else came[0].numel(), out)
     change = layer_change(case, layer, new if came.ndim <= 2 else f'nn.Sequential(nn.Flatten(), {new})')
     return Found(facts, change, '' if change else f'The layer that fits: `{new}`.')
 
@@ -429,7 +547,13 @@ def a_layer_that_gets_another_number_of_inputs(case, match):
 def images_too_small_for_the_network(case, match):
     "The network halves the image until nothing is left of it."
     if batch := getattr(learner_of(case), 'xb', None):
-        return in_loaders(case, {'images': batch[0], 'the complaint': match[0]}, item_tfms='Resize(224)')
+        facts, items = {'images': batch[0], 'the complaint': match[0]}, written(case, 'item_tfms')
+        parts, size = parts_of(case, items), 'size' if argument(items, 'Resize', 'size') else '_0'
+        sized = re.search('size=|Resize|Crop', written(case, 'batch_tfms')) or 'Crop' in items or parts is None
+        if sized or max(batch[0].shape[-2:]) >= 224:
+            return Found(facts, look='Larger images: `Resize(224)` among the `item_tfms`, `aug_transforms(size=224)`.')
+        if call_in(items, 'Resize'): return in_loaders(case, facts, item_tfms=patched(items, 'Resize', **{size: '224'}))
+        return in_loaders(case, facts, item_tfms=as_argument(['Resize(224)', *parts]))
     if (layer := case.find('self', 'Module')) is None: return None
     facts = {'the layer': repr(layer), 'what came': case.find('input')}
     return Found(facts, look='Larger images, or fewer layers that halve them.')

@@ -167,6 +167,8 @@ def a_name_that_the_value_does_not_have(case, match):
     classes = [one.__name__ for one in (held if is_class else type(held)).__mro__] + ['type']*is_class
     if is_a(held, 'ndarray') and held.dtype == object and held.size and is_a(held.flat[0], 'Axes'):
         classes = ['array of Axes']
+    if is_a(held, 'Module') and type(held).__module__ in {call.module for call in case.own}:
+        classes.append('module of your own')
     passes_on = is_a(held, 'Learner|Callback') and kind_of not in classes # to its Learner, and that to its model
     learn = learner_of(case) if passes_on else None
     rows = [row for row in ATTRIBUTES if re.fullmatch(row['name'], name)
