@@ -144,11 +144,10 @@ def cannot_take(
     brought: tuple = () # names that `**` brings, as far as they are known
 ) -> str: # '' if it can, and where nobody knows
     "Why a function cannot be called with these arguments."
-    if twice := {keyword.arg for keyword in call.keywords} & {*brought}:
-        return f'{called_name(call)} gets {min(twice)} twice'
+    names = [keyword.arg for keyword in call.keywords]
+    if twice := {*names} & {*brought}: return f'{called_name(call)} gets {min(twice)} twice'
     is_class = isinstance(function, type) and re.match(r'builtins|abc|(fast|torch)\w*\.', type(function).__module__)
     if not is_class and not isinstance(function, FunctionType|MethodType): return ''
-    names = [keyword.arg for keyword in call.keywords]
     if None in names or any(isinstance(one, ast.Starred) for one in call.args): return ''
     try: takes = inspect.signature(function).parameters
     except (TypeError, ValueError): return ''
@@ -169,8 +168,11 @@ def misfit(
         for one in getattr(node, 'names', ()) if home else ():
             brought |= home if one.name == '*' else {one.asname or one.name: home.get(one.name)}
     names = SimpleNamespace(held={name: value for name, value in held.items() if name not in made} | brought)
-    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
-    return next(filter(None, (cannot_take(value_at(names, call.func), call) for call in calls)), '')
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        parts = [value_at(names, keyword.value) for keyword in call.keywords if keyword.arg is None]
+        known = [name for part in parts if isinstance(part, dict) for name in part if isinstance(name, str)]
+        if why := cannot_take(value_at(names, call.func), call, known): return why
+    return ''
 
 # %% ../../nbs/api/diagnose/51_patch.ipynb #cell-015
 def with_imports(
