@@ -163,6 +163,7 @@ def is_slip(
     swapped = short[i:i + 2] == long[i:i + 2][::-1] and short[i + 2:] == long[i + 2:]
     return swapped or short[i + 1:] == long[i + 1:] and len(long) > 6
 
+# %% ../../nbs/api/diagnose/52_kind.ipynb #cell-k10
 def meant(
     name: str,       # of what is not there
     names: list[str] # of what is there
@@ -272,6 +273,7 @@ def in_loaders(
     if misfit(changed, case.held) or misfit(block, case.held): return found
     return Found(facts, '\n'.join(filter(None, (block, changed, follow))))
 
+# %% ../../nbs/api/diagnose/52_kind.ipynb #cell-k11
 def in_learner(
     case: Case,
     facts: dict,      # the evidence

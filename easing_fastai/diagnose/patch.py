@@ -157,6 +157,7 @@ def cannot_take(
     except TypeError as error: return f'{called_name(call)}: {error}'
     return ''
 
+# %% ../../nbs/api/diagnose/51_patch.ipynb #cell-p01
 def misfit(
     change: str, # as code
     held: dict   # the reader's variables
