@@ -749,6 +749,7 @@ def test_folders_that_divide_the_images_stay_divided(names, train, valid, change
     ('dls = ImageDataLoaders.from_folder(path.parent, bs=4)', "dls = ImageDataLoaders.from_folder(path.parent/'images', bs=4)", ''),  # an archive in a folder of its name
     ("(path/'valid').rename(path/'test')\n(path/'train').rename(path/'one')\ndls = ImageDataLoaders.from_folder(path, bs=4)", '', 'name the two folders'),
     ("shutil.copytree(path/'train', path/'test')\ndls = ImageDataLoaders.from_folder(path, train='training', valid='valid', bs=4)", "dls = ImageDataLoaders.from_folder(path, valid='valid', bs=4)", ''),
+    ("dls = ImageDataLoaders.from_folder(path, 'training', 'valid', bs=4)", "dls = ImageDataLoaders.from_folder(path, 'train', 'valid', bs=4)", ''),
     ("(path/'train').rename(path/'a')\nshutil.copytree(path/'a', path/'b')\ndls = ImageDataLoaders.from_folder(path, bs=4)", '', 'names the folder')])
 def test_no_random_split_of_what_is_divided(names, code, fix, words):
     found = failure(code, names)

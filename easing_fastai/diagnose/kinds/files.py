@@ -119,7 +119,7 @@ def naming(
 ) -> dict[str, str|None]: # as `patched` takes them
     "The arguments that name these folders; fastai's own names need none."
     change, given = {}, [i for i in (1, 2, 3) if argument(line, LOADERS, i)]
-    is_own = all(side == folder for side, folder in sides.items())
+    is_own = sides == {'train': 'train', 'valid': 'valid'}
     for i, side in enumerate(('train', 'valid'), 1):
         if side not in sides: continue
         is_needed = sides[side] != side or i in given and (not is_own or given != [1, 2])
