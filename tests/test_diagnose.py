@@ -804,3 +804,149 @@ def test_a_layer_without_self(names):
                     '    def forward(self, x): return self.fc(x)\nNet()(torch.rand(1, 4))', names)
     assert '`self.fc = …` in its `__init__`' in found.advice and 'architecture' not in str(found), found
     assert '`fc` in a ResNet' in failure('models.vgg11_bn().fc', names).advice
+
+
+# ---- what was meant, and what made it: names on the disk, the statement that ran, one argument once ----
+
+PARTS = "path = Path('parts')\nfor part, label in (({0!r}, 'cat'), ({0!r}, 'dog'), ({1!r}, 'cat'), ({1!r}, 'dog')):\n    shutil.copytree('images/train/' + label, path/part/label)\n"
+NAMED = "shutil.copy(files[0], '{}')\n"
+COLUMNS = "table = pd.DataFrame({'name': [str(file) for file in files], 'label': [file.parent.name for file in files]})\n"
+
+
+@pytest.mark.parametrize('code, fix', [
+    ("Path('titanic_train.csv').write_text('a')\npd.read_csv('titanic_test.csv')", ''),
+    ("Path('titanic_train.csv').write_text('a')\npd.read_csv('titanic_trian.csv')", "pd.read_csv('titanic_train.csv')"),
+    ("Path('fold_1.csv').write_text('a')\npd.read_csv('fold_2.csv')", ''), ("Path('best.csv').write_text('a')\npd.read_csv('test.csv')", ''),
+    ("Path('labels.tsv').write_text('a')\npd.read_csv('labels.csv')", ''), ("Path('Labels.csv').write_text('a')\npd.read_csv('labels.csv')", "pd.read_csv('Labels.csv')"),
+    ("Path('imges.csv').write_text('a')\nPath('imagse.csv').write_text('a')\npd.read_csv('images.csv')", ''),
+    ("Path('images/train/labels.csv').write_text('a')\npd.read_csv('images/test/labels.csv')", ''),
+    (LEARN + "learn.predict('images/train/cat/cat_9.png')", ''), (LEARN + "learn.predict('images/train/cat/cat_1.jpg')", "learn.predict(Path('images/train/cat/cat_1.png'))"),
+    (LEARN + "learn.save('stage-1')\nlearn.load('stage-2')", ''), (LEARN + "learn.save('stage-1')\nlearn.load('stgae-1')", "learn.load('stage-1')"),
+    (LEARN + "learn.export(Path('pets-resnet34.pkl').absolute())\nload_learner('pets-resnet50.pkl')", ''),
+    ("shutil.copytree('images', 'images_train')\nImageDataLoaders.from_folder('images_test')", ''),
+    ("ImageDataLoaders.from_folder('imgaes')", "ImageDataLoaders.from_folder(Path('images'))")])
+def test_another_file_is_no_slip_of_the_pen(names, code, fix):
+    "Names that differ in a number or a word are two files, however many letters they share."
+    assert failure(code, names).fix == fix
+
+
+@pytest.mark.parametrize('train, valid, change', [
+    ('training', 'testing', ", train='training', valid='testing'"), ('Train', 'Valid', ", train='Train', valid='Valid'"), ('training', 'val', ", train='training', valid='val'")])
+def test_folders_that_divide_the_images_stay_divided(names, train, valid, change):
+    found = failure(PARTS.format(train, valid) + 'dls = ImageDataLoaders.from_folder(path, bs=4)', names)
+    assert found.fix == f'dls = ImageDataLoaders.from_folder(path, bs=4{change})', found
+    run(found.fix, names)
+    assert len(names['dls'].train_ds) == len(names['dls'].valid_ds) == 16
+
+
+@pytest.mark.parametrize('code, fix, words', [
+    ('dls = ImageDataLoaders.from_folder(path.parent, bs=4)', "dls = ImageDataLoaders.from_folder(path.parent/'images', bs=4)", ''),  # an archive in a folder of its name
+    ("(path/'valid').rename(path/'test')\n(path/'train').rename(path/'one')\ndls = ImageDataLoaders.from_folder(path, bs=4)", '', 'name the two folders'),
+    ("shutil.copytree(path/'train', path/'test')\ndls = ImageDataLoaders.from_folder(path, train='training', valid='valid', bs=4)", "dls = ImageDataLoaders.from_folder(path, valid='valid', bs=4)", ''),
+    ("dls = ImageDataLoaders.from_folder(path, 'training', 'valid', bs=4)", "dls = ImageDataLoaders.from_folder(path, 'train', 'valid', bs=4)", ''),
+    ("(path/'train').rename(path/'a')\nshutil.copytree(path/'a', path/'b')\ndls = ImageDataLoaders.from_folder(path, bs=4)", '', 'names the folder')])
+def test_no_random_split_of_what_is_divided(names, code, fix, words):
+    found = failure(code, names)
+    assert found.fix == fix and words in found.advice and 'valid_pct' not in str(found), found
+    if fix: run(fix, names)
+
+
+SMALL = "{} = ImageDataLoaders.from_folder(path, valid='valid', bs={})\n"
+ONE = "dls = ImageDataLoaders.from_folder(path, valid='valid', bs=3)"
+
+
+@pytest.mark.parametrize('code, fix', [
+    ('if len(files) > 3: ' + SMALL.format('dls', 512) + 'else: ' + SMALL.format('dls', 600) + 'dls.one_batch()', ''),
+    ('if len(files) > 3: ' + SMALL.format('dls', 512) + 'dls.one_batch()', ONE), ('for bs in (512, 4):\n    ' + SMALL.format('dls', 'bs') + '    dls.one_batch()', ONE),
+    (SMALL.format('dls', 4) + SMALL.format('dls', 512) + 'dls.one_batch()', ONE), (SMALL.format('dls', 512) + 'if not files: ' + SMALL.format('dls', 4) + 'dls.one_batch()', ''),
+    ('def made(): return ' + SMALL.format('dls', 512).partition(' = ')[2] + SMALL.format('dls', 4) + 'dls, other = made(), 3\ndls.one_batch()', ''),
+    (SMALL.format('dls', 512) + 'mine = dls\ndls.one_batch()', ONE), (SMALL.format('other', 512) + SMALL.format('dls', 4) + 'def show(dls): return dls.one_batch()\nshow(other)', ONE.replace('dls', 'other', 1))])
+def test_only_the_statement_that_made_it_is_offered(names, code, fix):
+    "Several may have made it: then words alone."
+    found = failure(code, names)
+    assert found.kind.name == 'fewer images than a batch' and re.sub(r'bs=\d+', 'bs=3', found.fix) == fix and (fix or 'In the line' in found.advice), found
+
+
+CELLS = """
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+shell.history_manager.enabled = False
+shell._showtraceback = lambda *args, **kwargs: None
+def cell(code): return shell.run_cell(code, store_history=True)
+cell('from fastai.vision.all import *; from easing_fastai.dev.breaking import images_to_break; from easing_fastai.diagnose.diagnose import diagnose; path = images_to_break()')
+made = "dls = ImageDataLoaders.from_folder({}, valid='valid', bs=512)".format
+def fix(*codes):
+    for code in codes: cell(code)
+    cell('dls.one_batch()')
+    cell('answer = diagnose()')
+    return shell.user_ns['answer'].fix.splitlines()[-1:]
+import json
+print(json.dumps([fix(made('path')), fix(made('path/"no"')), fix('%%time\\n' + made('path')), fix(made('Path(path)'))]))
+"""
+
+
+def test_the_cell_that_made_it(tmp_path):
+    "A cell that failed in between made nothing; what ran to its end did, with a magic, too."
+    done = cold_start('-c', CELLS)
+    first, failed, magic, last = json.loads(done.stdout.splitlines()[-1])
+    assert 'from_folder(path,' in first[0] and not failed and 'from_folder(path,' in magic[0] and 'from_folder(Path(path),' in last[0], done.stderr[-2000:]
+
+
+@pytest.mark.parametrize('code, fix', [
+    ("how = dict(valid='valid', bs=512)\ndls = ImageDataLoaders.from_folder(path, **how)\ndls.one_batch()", ''),
+    ("def how(): return dict(valid='valid', bs=512)\ndls = ImageDataLoaders.from_folder(path, **how())\ndls.one_batch()", ''),
+    ("how = dict(valid='valid')\ndls = ImageDataLoaders.from_folder(path, **how, bs=512)\ndls.one_batch()", 'dls = ImageDataLoaders.from_folder(path, **how, bs=4)')])
+def test_no_argument_is_given_twice(names, code, fix):
+    found = failure(code, names)
+    assert found.fix == fix and (fix or 'In the line' in found.advice) and not found.notes, found
+
+
+@pytest.mark.parametrize('code, fix', [
+    (LEARN + 'data = learn.data', 'data = learn.dls'), (LEARN + 'classes = learn.data.classes', 'classes = learn.dls.vocab'),
+    ("lable = 'a'\nplt.plot([1], [2], lable=lable)", None), ("label_ = 'a'\nplt.bar([1], [2], aling=label_)", None)])
+def test_the_readers_own_names_stay(names, code, fix):
+    found = failure(code, names)
+    assert not found.fix or found.fix == fix or '=lable' in found.fix or '=label_' in found.fix, found
+    assert fix is None or found.fix == fix
+
+
+@pytest.mark.parametrize('line', ['db.dataloaders(path, bs=4)', 'Blocks.one.dataloaders(path, bs=4)'])
+def test_a_new_label_function_reaches_its_block(names, line):
+    code = "def label(file): return file.split('/')[-2]\ndb = DataBlock((ImageBlock, CategoryBlock), get_items=get_image_files, get_y=label)\nclass Blocks: one = db\n"
+    found = failure(f'{code}dls = {line}', names)
+    assert found.kind.name == 'a path instead of a name'
+    if line.startswith('Blocks'):
+        assert not found.fix and 'once more' in found.advice
+    else:
+        run(found.fix, names)
+        assert list(names['dls'].vocab) == ['cat', 'dog']
+
+
+@pytest.mark.parametrize('code, fix', [
+    ("correct, total = '3,4'.split(',')\ncorrect/total", ''), ("a, b = 'x', 'y'\na/b", ''), ("folder = 'pets'\nfolder/'cats'", "folder = Path(folder)\nfolder/'cats'"),
+    ("a, b = 'images', 'train'\na/b", 'a = Path(a)\na/b'), ("row = 'cat'\nrow.name", ''), ("row = 'a/cat.png'\nrow.name", 'Path(row).name')])
+def test_not_each_text_is_a_path(names, code, fix):
+    assert failure(code, names).fix == fix
+
+
+@pytest.mark.parametrize('code', [
+    COLUMNS + "ImageDataLoaders.from_df(table, '/', fn_col='name', valid_col='is_valid', bs=4)", COLUMNS.replace("'label'", "'is_valid'") + "ImageDataLoaders.from_df(table, '/', fn_col='name', label_col='label', bs=4)",
+    COLUMNS.replace("'label'", "'label_2'") + "ImageDataLoaders.from_df(table, '/', fn_col='name', label_col='label_1', bs=4)"])
+def test_the_column_that_is_left_is_not_the_one_that_was_meant(names, code):
+    found = failure(code, names)
+    assert found.kind.name == 'a column that is not there' and not found.fix and 'Which of these' in found.advice
+
+
+def test_all_labels_that_training_lacks(names):
+    found = failure("for new in ('dingo', 'emu'): shutil.copytree(path/'valid'/'cat', path/'valid'/new)\n" + LEARN + 'learn.fit(1)', names)
+    assert "vocab=['cat', 'dog', 'dingo', 'emu']" in found.fix
+    run(found.fix + '\nlearn.fit(1)', names)
+
+
+def test_weights_and_labels_of_other_classes(names):
+    "The outputs follow the classes, and a model of one class is always right."
+    code = LEARN + "learn.save('two')\nthree = ImageDataLoaders.from_path_func(path, files, lambda file: file.stem[-1] > '4' and 'new' or file.parent.name, bs=4, seed=1)\nlearn3 = vision_learner(three, arch)\nlearn3.load('two')"
+    found = failure(code, names)
+    assert found.kind.name == 'weights of another model' and not found.fix and 'other classes' in found.advice, found
+    found = failure("def label(file):\n    if 'cat' in file.name: return 'cat'\ndls = ImageDataLoaders.from_path_func(path, files, label, bs=4)", names)
+    assert found.kind.name == 'a label function without an answer' and not found.fix and found.advice

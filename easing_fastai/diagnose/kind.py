@@ -7,11 +7,11 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/diagnose/kind.html.md"""
 # %% auto #0
 __all__ = ['FASTAI', 'ISSUES', 'PYTORCH', 'KINDS', 'LOADERS', 'LEARNER', 'TFMS', 'BLOCK', 'TFMS_OF_LOADERS', 'LOADING', 'Found',
            'Kind', 'kind', 'learner_of', 'loader_of', 'held_by_reader', 'name_held', 'loaders_of', 'is_here',
-           'of_numbers', 'loaders_line', 'learner_line', 'block_line', 'in_words', 'with_tfms_of_today', 'in_loaders',
-           'in_learner']
+           'of_numbers', 'words_in', 'is_slip', 'meant', 'file_meant', 'loaders_line', 'learner_line', 'block_line',
+           'in_words', 'with_tfms_of_today', 'in_loaders', 'in_learner']
 
 # %% ../../nbs/api/diagnose/52_kind.ipynb #cell-002
-import re, sys
+import mimetypes, os, re, sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import update_wrapper
@@ -19,7 +19,7 @@ from numbers import Real
 from pathlib import Path
 
 # %% ../../nbs/api/diagnose/52_kind.ipynb #cell-003
-from .patch import argument, call_in, called_name, patched, renamed
+from .patch import argument, call_in, called_name, misfit, patched, renamed
 from .traceback import Case, described, is_a, made_by
 
 # %% ../../nbs/api/diagnose/52_kind.ipynb #cell-005
@@ -144,6 +144,52 @@ def of_numbers(
            '`RegressionBlock` in a DataBlock. If as classes: one loss for them, and many images of each.'
     return Found(facts | {'the classes': list(vocab)}, look=look, cause='The labels are numbers; each became a class.')
 
+# %% ../../nbs/api/diagnose/52_kind.ipynb #cell-k08
+def words_in(
+    name: str
+) -> list[str]: # in small letters
+    "The words and numbers of a name."
+    return re.findall(r'[^\W\d_]+|\d+', name.lower())
+
+def is_slip(
+    word: str, # in small letters
+    other: str
+) -> bool:
+    "Whether two words are one with a slip of the pen: a letter more, two swapped, or another one in a long word."
+    short, long = sorted((word, other), key=len)
+    i = len(os.path.commonprefix([short, long]))
+    if not i or not (word + other).isalpha(): return False # another first letter is another word
+    if len(short) < len(long): return short[i:] == long[i + 1:] and len(long) > 3 + (i < len(short))
+    swapped = short[i:i + 2] == long[i:i + 2][::-1] and short[i + 2:] == long[i + 2:]
+    return swapped or short[i + 1:] == long[i + 1:] and len(long) > 6
+
+# %% ../../nbs/api/diagnose/52_kind.ipynb #cell-k10
+def meant(
+    name: str,       # of what is not there
+    names: list[str] # of what is there
+) -> str: # '' if it is none of them, or if it may be several
+    "The one of some names that was meant: written otherwise, or with one slip of the pen."
+    def is_near(one):
+        pairs = list(zip(words_in(name), words_in(one)))
+        wrong = [pair for pair in pairs if pair[0] != pair[1]]
+        return len(words_in(name)) == len(words_in(one)) == len(pairs) and len(wrong) == 1 and is_slip(*wrong[0])
+    plain = lambda one: re.sub(r'(?<!\d)[\W_]+|[\W_]+(?!\d)', '', one.lower()) # but for what is between two numbers
+    same = [one for one in names if words_in(name) and plain(one) == plain(name)]
+    found = same or [one for one in names if is_near(one)]
+    return found[0] if len(found) == 1 else ''
+
+def file_meant(
+    name: str,       # of a file that is not there
+    names: list[str] # of files that are
+) -> str: # '' if it is none of them, or if it may be several
+    "The file that was meant: one with the same ending, or the only image of that name."
+    ending = lambda one: Path(one).suffix.lower()
+    is_image = lambda one: (mimetypes.guess_type(one)[0] or '').startswith('image/')
+    same = [one for one in names if Path(one).stem == Path(name).stem and is_image(one) and is_image(name)]
+    found = meant(name, [one for one in names if ending(one) == ending(name)])
+    return found or ''.join(same*(len(same) == 1))
+
+
 # %% ../../nbs/api/diagnose/52_kind.ipynb #cell-011
 LOADERS = r'from_(?!stats|learner)\w+|dataloaders' # the calls that make a DataLoaders
 LEARNER = r'(?!from_|load_)\w*[lL]earner'          # and those that make a Learner
@@ -224,8 +270,10 @@ def in_loaders(
     changed = patched(line, LOADERS, rename, **arguments)
     changed = with_tfms_of_today(changed) or changed
     if is_change and changed == before and block in ('', block_line(case)): return found
+    if misfit(changed, case.held) or misfit(block, case.held): return found
     return Found(facts, '\n'.join(filter(None, (block, changed, follow))))
 
+# %% ../../nbs/api/diagnose/52_kind.ipynb #cell-k11
 def in_learner(
     case: Case,
     facts: dict,      # the evidence
@@ -233,5 +281,7 @@ def in_learner(
     **arguments       # as for `patched`
 ) -> Found:
     "The line of the Learner, changed."
-    if call_in(line := learner_line(case), LEARNER): return Found(facts, patched(line, LEARNER, rename, **arguments))
+    line = learner_line(case)
+    changed = patched(line, LEARNER, rename, **arguments)
+    if changed != line and not misfit(changed, case.held): return Found(facts, changed)
     return Found(facts, look=f'In the line that makes your Learner: {in_words(rename, arguments)}.')

@@ -60,7 +60,7 @@ def patched(
     function: str,    # a pattern for the call to change
     rename: str = '', # another name for the function
     **arguments       # new values as code, None to leave one out; `_1` is the second of those without a name
-) -> str: # the source unchanged if there is no such call
+) -> str: # the source unchanged if there is no such call, or if what `**` brings to it is not to be seen
     "A statement with one of its calls changed."
     if not call_in(source, function): return source
     tokens = ASTTokens(source, parse=True)
@@ -72,6 +72,8 @@ def patched(
         if name in given and value is None: edits.append((*without(tokens, given[name]), ''))
         elif name in given: edits.append((*tokens.get_text_range(given[name]), code))
         elif value is not None: more.append(code)
+    hidden = any(keyword.arg is None and not isinstance(keyword.value, ast.Name) for keyword in call.keywords)
+    if more and hidden: return source # f(**g()) may have it already
     if more:
         last = max((tokens.get_text_range(node)[1] for node in given.values()), default=call.last_token.startpos)
         edits.append((last, last, ', '*bool(given) + ', '.join(more)))
@@ -93,11 +95,16 @@ def renamed(
     old: str,    # a name, with dots or without
     new: str
 ) -> str:
-    "A statement with one name in the place of another; texts in quotation marks are left alone."
-    tokens, parts = ASTTokens(source, parse=True).tokens, re.findall(r'\w+|[^\w\s]', old)
+    "A statement with one name in the place of another: after a dot if it stands there; never a name that it makes."
+    parsed_tokens, parts = ASTTokens(source, parse=True), re.findall(r'\w+|[^\w\s]', old)
+    tokens = parsed_tokens.tokens
+    nodes = (node for node in ast.walk(parsed_tokens.tree) if isinstance(node, ast.Name))
+    made = {node.first_token.startpos for node in nodes if isinstance(node.ctx, ast.Store)}
     runs = [tokens[i:i + len(parts)] for i in range(len(tokens))]
-    is_old = lambda run: [token.string for token in run] == parts
-    return replace(source, [(run[0].startpos, run[-1].endpos, new) for run in runs if is_old(run)])
+    found = [run for run in runs if [token.string for token in run] == parts and run[0].startpos not in made]
+    after_dot = [run for run in found if run[0].index and tokens[run[0].index - 1].string == '.']
+    return replace(source, [(run[0].startpos, run[-1].endpos, new) for run in after_dot or found])
+
 
 # %% ../../nbs/api/diagnose/51_patch.ipynb #cell-014
 def names_read(
@@ -133,12 +140,14 @@ def passes_on(
 
 def cannot_take(
     function: object, # what is called, as far as it is known
-    call: ast.Call    # how
+    call: ast.Call,   # how
+    brought: tuple = () # names that `**` brings, as far as they are known
 ) -> str: # '' if it can, and where nobody knows
     "Why a function cannot be called with these arguments."
+    names = [keyword.arg for keyword in call.keywords]
+    if twice := {*names} & {*brought}: return f'{called_name(call)} gets {min(twice)} twice'
     is_class = isinstance(function, type) and re.match(r'builtins|abc|(fast|torch)\w*\.', type(function).__module__)
     if not is_class and not isinstance(function, FunctionType|MethodType): return ''
-    names = [keyword.arg for keyword in call.keywords]
     if None in names or any(isinstance(one, ast.Starred) for one in call.args): return ''
     try: takes = inspect.signature(function).parameters
     except (TypeError, ValueError): return ''
@@ -148,6 +157,7 @@ def cannot_take(
     except TypeError as error: return f'{called_name(call)}: {error}'
     return ''
 
+# %% ../../nbs/api/diagnose/51_patch.ipynb #cell-p01
 def misfit(
     change: str, # as code
     held: dict   # the reader's variables
@@ -159,8 +169,11 @@ def misfit(
         for one in getattr(node, 'names', ()) if home else ():
             brought |= home if one.name == '*' else {one.asname or one.name: home.get(one.name)}
     names = SimpleNamespace(held={name: value for name, value in held.items() if name not in made} | brought)
-    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
-    return next(filter(None, (cannot_take(value_at(names, call.func), call) for call in calls)), '')
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        parts = [value_at(names, keyword.value) for keyword in call.keywords if keyword.arg is None]
+        known = [name for part in parts if isinstance(part, dict) for name in part if isinstance(name, str)]
+        if why := cannot_take(value_at(names, call.func), call, known): return why
+    return ''
 
 # %% ../../nbs/api/diagnose/51_patch.ipynb #cell-015
 def with_imports(

@@ -7,11 +7,11 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/diagnose/traceback.html.
 # %% auto #0
 __all__ = ['WANTED', 'module_of', 'is_cell', 'is_own', 'running_cell', 'parsed', 'text_of', 'running_nodes', 'TracebackCall',
            'behind_magic', 'statement', 'definition', 'expression', 'attribute_of', 'value_at', 'Case', 'as_text',
-           'is_a', 'message_of_worker', 'worker_calls', 'behind', 'assignments', 'made_by', 'described', 'values_at']
+           'is_a', 'message_of_worker', 'worker_calls', 'behind', 'bindings', 'may_have_made', 'code_of_cell',
+           'cells_before', 'made_by', 'described', 'values_at']
 
 # %% ../../nbs/api/diagnose/50_traceback.ipynb #cell-002
 import ast, inspect, linecache, re, sys, sysconfig, textwrap
-from collections.abc import Iterator
 from functools import cached_property, lru_cache
 from itertools import dropwhile, islice, takewhile
 from pathlib import Path
@@ -273,29 +273,95 @@ def behind(
     return Case(error, case.calls[:frames.index(first)] if first in frames else ())
 
 # %% ../../nbs/api/diagnose/50_traceback.ipynb #cell-021
-def assignments(
-    scope: ast.AST # a module or a function
-) -> Iterator[ast.Assign]:
-    "The assignments of a scope, without those of functions in it."
-    for node in ast.iter_child_nodes(scope):
-        if isinstance(node, ast.Assign): yield node
-        elif not isinstance(node, ast.FunctionDef|ast.ClassDef): yield from assignments(node)
+def bindings(
+    scope: ast.AST,           # a module or a function
+    names: set[str],
+    place: tuple|None = None  # line and column that were running; None if all of it was run
+) -> list[tuple[ast.stmt, bool]]: # in the order of the source, each with True if it has run for certain
+    "The statements of a scope that give one of some names a value, without those of functions in it."
+    found = []
+    def is_made(*nodes):
+        made = (one for node in nodes if node for one in ast.walk(node) if isinstance(one, ast.Name))
+        return any(one.id in names and isinstance(one.ctx, ast.Store) for one in made)
+    def add(node, is_sure, again, *made):
+        ended = place is None or (node.end_lineno, node.end_col_offset) <= place
+        if (ended or again) and is_made(*made): found.append((node, is_sure and ended))
+    def read(block, is_sure, again):
+        for node in block:
+            if isinstance(node, ast.FunctionDef|ast.AsyncFunctionDef|ast.ClassDef): continue
+            parts = [*getattr(node, 'handlers', ()), *getattr(node, 'cases', ()), node]
+            blocks = [getattr(part, name, ()) for part in parts for name in ('body', 'orelse', 'finalbody')]
+            if not any(blocks): add(node, is_sure, again, node)
+            elif is_made(getattr(node, 'target', None), *getattr(node, 'items', ())): found.append((node, False))
+            for inner in filter(None, blocks):
+                runs = place is not None and inner[0].lineno <= place[0] <= inner[-1].end_lineno
+                once_more = again or runs and isinstance(node, ast.For|ast.While)
+                read(inner, runs or is_sure and isinstance(node, ast.With), once_more)
+    read(scope.body, True, False)
+    return found
 
+
+# %% ../../nbs/api/diagnose/50_traceback.ipynb #cell-t00
+def may_have_made(
+    source: str,             # of a cell or a file
+    scope: ast.AST,          # all of it, or a function
+    names: set[str],
+    place: tuple|None = None # that was running
+) -> tuple[list[str], bool]: # the last first; True if one of them, the last of the list, has run for certain
+    "The statements that may have given a name the value that it has."
+    texts = []
+    for node, is_sure in reversed(bindings(scope, names, place)):
+        if getattr(getattr(node, 'value', None), 'id', '') in names: continue # only another name for the same
+        texts.append(text_of(source, node))
+        if is_sure: return texts, True
+    return texts, False
+
+
+# %% ../../nbs/api/diagnose/50_traceback.ipynb #cell-t01
+def code_of_cell(
+    source: str # as IPython keeps it
+) -> str:
+    "What a cell with a magic such as `%%time` runs; other cells as they are."
+    match parsed(source).body:
+        case [ast.Expr(ast.Call(ast.Attribute(attr='run_cell_magic'), [*_, ast.Constant(str(code))]))]: return code
+    return source
+
+def cells_before(
+    top: TracebackCall|None, # of the cell that failed
+    held: dict               # the variables of the notebook
+) -> list[tuple[str, bool]]: # the last first, each with True if it is known that it ran to its end
+    "The cells of a notebook that were run before one; none outside of a notebook."
+    cells, shell = list(held.get('In', ())), sys.modules.get('IPython')
+    shell = shell and shell.get_ipython()
+    errors = getattr(getattr(shell, 'history_manager', None), 'exceptions', None) # older ones do not keep them
+    now = max((i for i, cell in enumerate(cells) if top and cell.strip() == top.source.strip()), default=len(cells))
+    is_done = lambda i: errors is not None and i not in errors
+    return [(code_of_cell(cells[i]), is_done(i)) for i in reversed(range(now))]
+
+
+# %% ../../nbs/api/diagnose/50_traceback.ipynb #cell-t03
 def made_by(
     case: Case,
     value: object # a DataLoaders or a Learner of the reader's
-) -> str: # '' if it cannot be found
-    "The reader's own statement that made a value: the last one that gave it its name."
+) -> str: # '' if it cannot be found, or if it may be one of several
+    "The reader's own statement that made a value: the one that gave it its name, as far as that is certain."
     if value is None or not case.before: return ''
     call = case.before[-1]
-    names = {name for name, held in call.held.items() if held is value and not name.startswith('_')}
-    function = running_nodes(call.source, call.line, call.column, ast.FunctionDef)[-1:]
-    sources = [call.source, *reversed(call.frame.f_globals.get('In', []))] # what a notebook has run so far
-    for i, (source, scope) in enumerate([(call.source, node) for node in function] + [(s, parsed(s)) for s in sources]):
-        made = [node for node in assignments(scope) if names & {getattr(target, 'id', '') for target in node.targets}]
-        if i == 0: made = [node for node in made if node.lineno <= call.line] # what comes later has not run
-        if made: return text_of(source, made[-1])
-    return ''
+    named = lambda held: {name for name, one in held.items() if one is value and not name.startswith('_')}
+    place = lambda call: (call.line, call.column or 0)
+    for node in running_nodes(call.source, call.line, call.column, ast.FunctionDef)[-1:]:
+        texts, _ = may_have_made(call.source, node, named(call.values), place(call))
+        if texts: return texts[0]*(len({*texts}) == 1)
+    held = call.frame.f_globals
+    top = next((one for one in case.calls if one.function == '<module>' and one.frame.f_globals is held), None)
+    names, source = named(held), (top or call).source
+    found, is_sure = may_have_made(source, parsed(source), names, top and place(top))
+    for source, is_done in cells_before(top, held):
+        if is_sure: break
+        texts, is_sure = may_have_made(source, parsed(source), names)
+        found, is_sure = found + texts, is_sure and is_done
+    return found[0] if len({*found}) == 1 else ''
+
 
 # %% ../../nbs/api/diagnose/50_traceback.ipynb #cell-029
 def described(

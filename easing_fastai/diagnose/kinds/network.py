@@ -9,12 +9,12 @@ __all__ = ['address_of', 'a_certificate_that_is_not_accepted', 'a_proxy_that_say
            'a_file_that_the_server_does_not_have', 'torch_and_torchvision_that_do_not_match']
 
 # %% ../../../nbs/api/diagnose/kinds/59_network.ipynb #cell-002
-import ast, difflib, re, sys
+import ast, re, sys
 from urllib.request import getproxies
 
 # %% ../../../nbs/api/diagnose/kinds/59_network.ipynb #cell-003
 from ...base.show import shorten
-from ..kind import Found, kind
+from ..kind import Found, kind, meant
 from .saving import version
 from ..patch import call_in, called_name, patched, with_nodes
 from ..traceback import Case
@@ -70,11 +70,12 @@ def a_file_that_the_server_does_not_have(case, match):
     facts = {'the address': address_of(case), 'the answer': match[0]}
     if case.inside('untar_data') is None: return Found(facts, look='The address: does it open in a browser?')
     known = vars(sys.modules['fastai.data.external'].URLs).items()
-    names = {url.split('/')[-1]: name for name, url in known if isinstance(url, str) and url.startswith('http')}
-    close = difflib.get_close_matches(facts['the address'].split('/')[-1], names, n=1, cutoff=0.8)
-    if not close: return Found(facts, look='`dir(URLs)` lists the addresses that fastai knows today.')
-    facts['the closest that fastai knows'] = close[0]
-    return Found(facts, patched(case.statement, 'untar_data', _0=f'URLs.{names[close[0]]}'))
+    stem = lambda url: url.split('/')[-1].split('.')[0]
+    names = {stem(url): name for name, url in known if isinstance(url, str) and url.startswith('http')}
+    if not (close := meant(stem(facts['the address']), list(names))):
+        return Found(facts, look='`dir(URLs)` lists the addresses that fastai knows today.')
+    facts['the closest that fastai knows'] = close
+    return Found(facts, patched(case.statement, 'untar_data', _0=f'URLs.{names[close]}'))
 
 @kind(error='RuntimeError', says=r"operator torchvision::nms does not exist|Couldn't load custom C\+\+ ops",
       link='https://github.com/pytorch/pytorch/issues/157648')

@@ -21,12 +21,12 @@ from pathlib import Path
 
 # %% ../../../nbs/api/diagnose/kinds/59_python.ipynb #cell-003
 from ...base.show import listed, plural, shorten
-from ..kind import Found, is_here, kind, learner_of
+from ..kind import Found, file_meant, is_here, kind, learner_of, meant
 from .files import nearest
 from .names import PACKAGES, old_name, table
-from ..patch import call_in, names_read, renamed
+from ..patch import call_in, names_read, renamed, with_nodes
 from ..traceback import (Case, attribute_of, expression, is_a, made_by, parsed, statement,
-                                              value_at)
+                                              text_of, value_at)
 
 # %% ../../../nbs/api/diagnose/kinds/59_python.ipynb #cell-006
 PYTHON = 'https://docs.python.org/3/'
@@ -294,7 +294,10 @@ def a_setting_that_the_function_does_not_have(case, match):
     names = list(inspect.signature(function).parameters)
     close = alike(match[2], names)
     facts = {'the function': ast.unparse(call.func), 'it does not have': match[2], 'the closest': close or 'none'}
-    if close: return Found(facts, renamed(case.statement, match[2], close))
+    is_it = lambda node: isinstance(node, ast.keyword) and node.arg == match[2]
+    if close := meant(match[2], names): # the name of the argument, not a variable called so
+        written = lambda node: f'{close}={text_of(case.statement, node.value)}' if is_it(node) else None
+        return Found(facts, with_nodes(case.statement, written))
     return Found(facts, look=f'It takes: {shorten(", ".join(names), 200)}.')
 
 # %% ../../../nbs/api/diagnose/kinds/59_python.ipynb #cell-026
@@ -379,9 +382,10 @@ def a_file_that_is_not_there(case, match):
         cause = 'An address was given, and this function opens files on this disk.'
         return Found({'the address': name}, look=look, cause=cause)
     if '~' in file.parts: return Found(facts, look='`Path(name).expanduser()` knows what ~ is.')
-    if close := alike(missing, names): return Found(facts, look=f'The closest that is there: `{close}`.')
+    if close := file_meant(missing, names): return Found(facts, look=f'The closest that is there: `{close}`.')
     if call_in(case.statement, 'mkdir'): return Found(facts, look='`mkdir(parents=True)` makes those above it, too.')
     if match.lastindex == 3 or call_in(case.statement, WRITES) and folder != file.parent.absolute():
         look = 'It is to be written, and its folder is not there: `Path(…).parent.mkdir(parents=True, exist_ok=True)`.'
         return Found(facts, look=look)
+    if folder == file.absolute().parent: return Found(facts, look='The folder is there, and nothing in it is called so.')
     return Found(facts, look='`Path(…).exists()`, part by part from the left: which folder is not there?')

@@ -13,14 +13,14 @@ __all__ = ['NO_PICKLE', 'a_lambda_in_an_export', 'a_lambda_in_a_worker_process',
            'a_folder_to_save_in_that_is_not_there', 'a_class_that_another_version_had']
 
 # %% ../../../nbs/api/diagnose/kinds/57_saving.ipynb #cell-002
-import ast, difflib, pickletools, re, shutil, zipfile
+import ast, pickletools, re, shutil, zipfile
 from _compat_pickle import IMPORT_MAPPING
 from importlib import metadata
 from pathlib import Path
 
 # %% ../../../nbs/api/diagnose/kinds/57_saving.ipynb #cell-003
-from ..kind import (ISSUES, PYTORCH, Found, held_by_reader, in_learner, in_loaders, is_here, kind,
-                                         learner_of, name_held)
+from ..kind import (ISSUES, PYTORCH, Found, file_meant, held_by_reader, in_learner, in_loaders,
+                                         is_here, kind, learner_of, name_held)
 from .files import as_code, nearest
 from ..patch import argument, call_in, called_name, patched, with_nodes
 from ..traceback import Case, described
@@ -147,6 +147,8 @@ def weights_of_another_model(case, match):
     vocab, (weight, there, _, here, _) = getattr(learn.dls, 'vocab', None), sizes[0]
     facts = {'layer': weight, 'in the file': f'{there} outputs', 'in your model': f'{here} outputs'}
     facts |= {'your classes': list(vocab)} if vocab is not None else {}
+    if vocab is not None and len(vocab) != int(there):
+        return Found(facts, look='They know other classes: load them into a Learner with the DataLoaders of then.')
     found = in_learner(case, facts, n_out=there)
     if found.fix: found.fix += f'\n{case.statement}'
     return found
@@ -179,9 +181,9 @@ def a_model_file_that_is_not_there(case, match):
     if exported.is_file() and (name := name_held(case, learn, '')):
         facts['but there is'] = f'{exported.name}, a whole Learner'
         return Found(facts, f'{name} = load_learner({as_code(exported)})')
-    close = difflib.get_close_matches(file.name, names, n=1) if folder == file.absolute().parent else []
-    if not close: return Found(facts, look='Where was it saved? No file there has a name like it.')
-    new = repr(Path(close[0]).stem) if file.suffix == '.pth' else as_code(folder/close[0])
+    close = file_meant(file.name, names) if folder == file.absolute().parent else ''
+    if not close: return Found(facts, look='Where was it saved? No file there is called so.')
+    new = repr(Path(close).stem) if file.suffix == '.pth' else as_code(folder/close)
     return Found(facts, patched(line, 'load|load_learner', _0=new))
 
 # %% ../../../nbs/api/diagnose/kinds/57_saving.ipynb #cell-040

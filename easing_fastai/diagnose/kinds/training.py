@@ -12,11 +12,11 @@ __all__ = ['GIVES', 'tensors_with_nan', 'a_learning_rate_that_makes_NaN', 'a_sea
            'an_open_file_to_predict']
 
 # %% ../../../nbs/api/diagnose/kinds/56_training.ipynb #cell-002
-import ast, difflib, os, re
+import ast, os, re
 from pathlib import Path
 
 # %% ../../../nbs/api/diagnose/kinds/56_training.ipynb #cell-003
-from ..kind import Found, held_by_reader, kind, learner_line, learner_of, name_held
+from ..kind import Found, file_meant, held_by_reader, kind, learner_line, learner_of, name_held
 from .files import as_code, nearest
 from ..patch import argument, called_name, patched, with_nodes
 from ..traceback import behind, is_a, made_by, parsed, statement
@@ -126,9 +126,9 @@ def an_image_to_predict_that_is_not_there(case, match):
     if re.match(r'https?:', match[1]):
         facts = {'you gave': 'an address, and `predict` takes a file'}
         return Found(facts, look='Download it: `download_url(address, "image.jpg")`, then `predict("image.jpg")`.')
-    close = difflib.get_close_matches(file.name, names, n=1) if folder == file.absolute().parent else []
-    if not close: return Found(facts, look='Where is the image? No file there has a name like it.')
-    return Found(facts, patched(case.statement, 'predict', _0=f'Path({as_code(folder/close[0])})'))
+    close = file_meant(file.name, names) if folder == file.absolute().parent else ''
+    if not close: return Found(facts, look='Where is the image? No file there is called so.')
+    return Found(facts, patched(case.statement, 'predict', _0=f'Path({as_code(folder/close)})'))
 
 # %% ../../../nbs/api/diagnose/kinds/56_training.ipynb #cell-d01
 @kind(error='TypeError|AttributeError', says='.', inside=r'learner\.get_preds', link='learner')
