@@ -15,7 +15,7 @@ FLOORS = [['base'], ['assets', 'plain', 'unpack', 'decode', 'anatomy', 'diagnose
           ['serve'], ['experiments'], ['chapters'], ['figures', 'core', 'cli', 'magics', 'dev']]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # What may be imported from the same floor: this direction and no other.
-BESIDE = {('cli', 'dev'), ('dev', 'core'), ('cli', 'figures'), ('__main__', 'cli'), ('assets', 'plain'), ('dev', 'figures')}
+BESIDE = {('cli', 'dev'), ('dev', 'core'), ('cli', 'figures'), ('__main__', 'cli'), ('assets', 'plain'), ('dev', 'figures'), ('diagnose', 'images')}
 PLAIN = {'torch', 'torchvision', 'PIL', 'numpy'}
 
 

@@ -133,6 +133,7 @@ def more_than_weights_in_a_file(case, match):
     is_load = lambda node: isinstance(node, ast.Call) and called_name(node) == 'load'
     return Found(facts, with_nodes(line, lambda node: loaded if is_load(node) else None) + trust)
 
+# %% ../../../nbs/api/diagnose/kinds/57_saving.ipynb #cell-s01
 @kind(error='RuntimeError', says=r'Error\(s\) in loading state_dict', link='learner')
 def weights_of_another_model(case, match):
     "The saved weights belong to a model with other layers or another number of classes."
