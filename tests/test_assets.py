@@ -4,6 +4,7 @@ import hashlib
 import http.server
 import os
 import pickle
+import platform
 import shutil
 import signal
 import socket
@@ -151,6 +152,18 @@ def test_a_download_that_takes_for_ever(data, server, monkeypatch):
     assert time.monotonic() - began < 9 and list(data.iterdir()) == []
 
 
+def test_a_download_that_leads_to_ftp_or_drips_over_https(monkeypatch):
+    "Both go through the one handler that can end them."
+    import urllib.request
+    monkeypatch.setenv('EASING_FASTAI_OFFLINE', '0')
+    watcher = network.Watcher()
+    opener = urllib.request.build_opener(watcher)
+    for way in ('http', 'https', 'ftp'):
+        assert opener.handle_open[way][0] is watcher
+    with pytest.raises(AssetError, match='by FTP'), network.downloading('The page could not be downloaded'):
+        urllib.request.urlopen('ftp://127.0.0.1:9/a')
+
+
 def test_the_limit_is_no_hindrance(data, server, monkeypatch, tmp_path_factory):
     monkeypatch.setattr(network, 'LIMIT', 60)
     server.answer = archive(tmp_path_factory.mktemp('source'))
@@ -166,6 +179,32 @@ def test_a_broken_archive_leaves_nothing(data, server, tmp_path_factory):
     with pytest.raises(AssetError, match='valid/7 holds 0 of 1'):
         datasets.download_mnist_sample(server.url)
     assert list(data.iterdir()) == []
+
+
+@pytest.mark.parametrize('kind', [tarfile.SYMTYPE, tarfile.LNKTYPE])
+@pytest.mark.parametrize('target', ['gone', '..', 'mnist_sample/x'])
+def test_an_archive_with_links_is_refused(data, server, tmp_path_factory, kind, target):
+    "tarfile of some versions lets long ones lead out of the folder."
+    import io
+    file = tmp_path_factory.mktemp('source') / 'a.tgz'
+    with tarfile.open(file, 'w:gz') as packed:
+        for name in ('mnist_sample/x', 'mnist_sample/y'):
+            member = tarfile.TarInfo(name)
+            if name[-1] == 'y': member.type, member.linkname = kind, target
+            packed.addfile(member, io.BytesIO())
+    server.answer = file.read_bytes()
+    with pytest.raises(AssetError, match='it holds a link, mnist_sample/y'): datasets.download_mnist_sample(server.url)
+    assert list(data.iterdir()) == []
+
+
+def test_what_a_killed_download_left_goes_with_the_next(data, server, monkeypatch, tmp_path_factory):
+    monkeypatch.setattr('easing_fastai.base.files.is_over', lambda pid: pid == '7')
+    left = data / f'.mnist_sample-{platform.node()}-7-x1y2z3_8'
+    (left / 'mnist_sample').mkdir(parents=True)
+    (left / 'mnist_sample.tgz').write_bytes(b'a part')
+    server.answer = archive(tmp_path_factory.mktemp('source'))
+    datasets.download_mnist_sample(server.url)
+    assert [path.name for path in data.iterdir()] == ['mnist_sample']
 
 
 def test_a_changed_file_at_the_real_address_is_refused(data, server, monkeypatch, tmp_path_factory):

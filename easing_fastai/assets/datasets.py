@@ -7,8 +7,9 @@ Docs: https://easing-fastai.github.io/easing_fastai/api/assets/datasets.html.md"
 # %% auto #0
 __all__ = ['N_IMAGES', 'WITH_TABLE', 'MADE_HERE', 'FILES_DIGEST', 'PIXELS_DIGEST', 'DEPTH', 'PNG_END', 'VARIANTS',
            'refuse_lost_link', 'data_folder', 'images_in', 'files_digest', 'pixels_digest', 'broken', 'wrong_labels',
-           'missing_or_more', 'is_known', 'damage', 'checked', 'draw_digit', 'vary', 'make_digits_sample', 'extract',
-           'downloaded', 'download_mnist_sample', 'made_here', 'there_or_made', 'mnist_sample']
+           'missing_or_more', 'is_known', 'damage', 'checked', 'draw_digit', 'vary', 'make_digits_sample',
+           'without_links', 'extract', 'downloaded', 'download_mnist_sample', 'made_here', 'there_or_made',
+           'mnist_sample']
 
 # %% ../../nbs/api/assets/20_datasets.ipynb #cell-002
 import configparser, csv, errno, hashlib, math, os, shutil, tarfile, zipfile, zlib
@@ -245,6 +246,14 @@ def make_digits_sample(
     return folder
 
 # %% ../../nbs/api/assets/20_datasets.ipynb #cell-020
+def without_links(
+    member: tarfile.TarInfo, # of an archive
+    folder: str              # that it is unpacked into
+) -> tarfile.TarInfo:
+    "tarfile's own filter, after a look: older ones let links lead out of the folder, and data sets need none."
+    if member.issym() or member.islnk(): raise tarfile.TarError(f'it holds a link, {printable(member.name)}')
+    return tarfile.data_filter(member, folder)
+
 def extract(
     archive: Path, # a .tgz or a .zip
     folder: Path,  # to unpack it into
@@ -253,7 +262,7 @@ def extract(
     "Unpacks an archive; raises `AssetError` if it is not whole, or would write elsewhere."
     if not hasattr(tarfile, 'data_filter'):
         raise AssetError('This Python cannot unpack an archive safely. Take Python 3.11.4 or later.')
-    safely = {} if archive.suffix == '.zip' else {'filter': 'data'} # from a zip shutil takes nothing with `..`
+    safely = {} if archive.suffix == '.zip' else {'filter': without_links} # from a zip shutil takes nothing with `..`
     try: shutil.unpack_archive(archive, folder, **safely)
     except (tarfile.TarError, zipfile.BadZipFile, shutil.ReadError, OSError, EOFError, zlib.error,
             RuntimeError, ValueError) as e: # the last two: encrypted, packed in an unknown way, an odd name

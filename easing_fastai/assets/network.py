@@ -9,7 +9,7 @@ __all__ = ['TIMEOUT', 'LIMIT', 'AssetError', 'is_offline', 'TooSlow', 'reason', 
            'downloading']
 
 # %% ../../nbs/api/assets/19_network.ipynb #cell-002
-import http.client, os, socket, urllib.request
+import http.client, os, socket, urllib.error, urllib.request
 from contextlib import contextmanager, suppress
 from copy import copy
 from threading import Timer
@@ -54,7 +54,9 @@ def watched(
     return Watched
 
 class Watcher(urllib.request.HTTPHandler):
-    "Opens addresses; `end()` ends what was opened, in the middle of a line, too."
+    "Opens addresses of the web; `end()` ends what was opened, in the middle of a line, too."
+    handler_order = 400 # before those of urllib
+
     def __init__(self):
         super().__init__()
         self.sockets, self.is_over, self.tls = [], False, urllib.request.HTTPSHandler()
@@ -63,6 +65,8 @@ class Watcher(urllib.request.HTTPHandler):
 
     def https_open(self, request):
         return self.tls.do_open(watched(http.client.HTTPSConnection, self.sockets), request)
+
+    def ftp_open(self, request): raise urllib.error.URLError('it sends to another place, by FTP')
 
     def end(self):
         self.is_over = True

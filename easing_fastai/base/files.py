@@ -123,8 +123,8 @@ def remove_leftovers(
         is_previous = left.suffix == '.previous'
         with suppress(OSError): # somebody else's
             content = {*os.listdir(left)}
-            is_own = path.exists() and (is_model(left) or not content) if is_previous else content <= {path.name}
-            if is_own: shutil.rmtree(left, ignore_errors=True)
+            fits = is_model(left) if is_previous else all(name.startswith(path.name) for name in content)
+            if (path.exists() or not is_previous) and (fits or not content): shutil.rmtree(left, ignore_errors=True)
 
 
 # %% ../../nbs/api/base/01_files.ipynb #cell-b11

@@ -387,5 +387,6 @@ def a_file_that_is_not_there(case, match):
     if match.lastindex == 3 or call_in(case.statement, WRITES) and folder != file.parent.absolute():
         look = 'It is to be written, and its folder is not there: `Path(…).parent.mkdir(parents=True, exist_ok=True)`.'
         return Found(facts, look=look)
-    if folder == file.absolute().parent: return Found(facts, look='The folder is there, and nothing in it is called so.')
+    if folder == file.absolute().parent:
+        return Found(facts, look='The folder is there, and nothing in it is called so.')
     return Found(facts, look='`Path(…).exists()`, part by part from the left: which folder is not there?')
