@@ -950,3 +950,11 @@ def test_weights_and_labels_of_other_classes(names):
     assert found.kind.name == 'weights of another model' and not found.fix and 'other classes' in found.advice, found
     found = failure("def label(file):\n    if 'cat' in file.name: return 'cat'\ndls = ImageDataLoaders.from_path_func(path, files, label, bs=4)", names)
     assert found.kind.name == 'a label function without an answer' and not found.fix and found.advice
+
+
+def test_each_image_a_class_of_its_own(names):
+    "More outputs are no remedy for that."
+    program = SETS + 'dls = sets(torch.rand(16, 3), torch.arange(16))\ndls.vocab = [f"cat_{i}.jpg" for i in range(16)]\n' \
+                     'learn = Learner(dls, nn.Linear(3, 2), loss_func=CrossEntropyLossFlat())\nlearn.fit(1)'
+    found = failure(program, names)
+    assert 'class of its own' in str(found) and not found.fix

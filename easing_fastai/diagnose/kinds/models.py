@@ -167,6 +167,10 @@ def more_classes_than_outputs(case, match):
         look = f'Masks hold classes from 0 to {outputs - 1}, one for each of `codes=`. Of 0 and 255 make them as ' \
                "`(np.array(Image.open(mask)) > 0).astype('uint8')`; `unet_learner` takes `n_out=`."
         return Found(facts, look=look, cause='A mask holds a number that the model has no output for.')
+    if classes > 10 and 2*classes > (n_images := len(learn.dls.train_ds)):
+        facts |= {'classes': classes, 'images to train with': n_images, 'the first classes': list(learn.dls.vocab)[:4]}
+        return Found(facts, look='Does the function that makes the labels give the whole name of a file?',
+                     cause='Nearly every image became a class of its own.')
     if needed != classes and numbers != {*range(needed)}: # nobody knows whether the others are classes, too
         look = 'An output for each class, and classes numbered from 0: `values, y = y.unique(return_inverse=True)` ' \
                f'does that; for labels up to {match[1]} as they are the model needs {needed} outputs.'
