@@ -958,3 +958,12 @@ def test_each_image_a_class_of_its_own(names):
                      'learn = Learner(dls, nn.Linear(3, 2), loss_func=CrossEntropyLossFlat())\nlearn.fit(1)'
     found = failure(program, names)
     assert 'class of its own' in str(found) and not found.fix
+
+
+@pytest.mark.parametrize('line, change', [
+    ('aug_transforms(max_scale=1.2)', ''), ('aug_transforms(min_rotate=5)', ''), ('EarlyStoppingCallback(max_delta=.1)', ''),
+    ('learn.fine_tune(3, unfreeze_epochs=4)', ''), ('learn.fine_tune(3, freeze_epoch=2, unfreeze_epochs=4)', ''),
+    ('learn.fit_one_cycle(3, 1e-3, tot_epochs=3)', ''), ('learn.lr_find(suggestions=True)', ''), ('learn.fine_tune(3, freeze_epoch=2)', 'learn.fine_tune(3, freeze_epochs=2)'),
+    ('aug_transforms(max_rotat=5)', 'aug_transforms(max_rotate=5)')])
+def test_an_argument_of_another_meaning_is_no_slip(names, line, change):
+    assert failure(LEARN + line, names).fix == change

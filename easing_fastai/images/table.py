@@ -186,7 +186,9 @@ def also_names_images(
     def named(column, folder, ending):
         return table[column].map(lambda value: name_of(value, folder, ending), na_action='ignore')
     meant = named(*best)
-    def are_files(column): return table[column].str.lower().str.endswith(tuple(image_extensions), na=False).mean() > 0.5
+    def are_files(column):
+        endings = [os.path.splitext(name)[1].lower() for name in table[column].dropna()]
+        return sum(ending in image_extensions for ending in endings) > len(table)/2
     for other in [c for c in table if c != best[0] and not c.startswith('Unnamed: ')]: # as pandas calls its index
         column, folder, ending = file_column(table[[other]], images)
         is_called, best_is = (name.lower() in FILE_COLUMNS[:-1] for name in (other, best[0])) # an id may be of anything

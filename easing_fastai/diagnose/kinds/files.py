@@ -121,7 +121,7 @@ def naming(
     change, given = {}, [i for i in (1, 2, 3) if argument(line, LOADERS, i)]
     is_own = sides == {'train': 'train', 'valid': 'valid'}
     for i, side in enumerate(('train', 'valid'), 1):
-        if side not in sides: continue
+        if side not in sides or argument(line, LOADERS, i if i in given else side)[1:-1] == sides[side]: continue
         is_needed = sides[side] != side or i in given and (not is_own or given != [1, 2])
         change[f'_{i}' if i in given else side] = repr(sides[side]) if is_needed else None
     return change

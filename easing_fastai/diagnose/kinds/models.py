@@ -445,7 +445,7 @@ def a_finished_model_for_an_architecture(case, match):
     name = argument(written, 'create_model', 0) if getattr(function, '__module__', '').startswith('timm') else ''
     if name or not needs and {'pretrained', 'weights', 'kwargs'} & takes.keys():
         name, weights = name or ast.unparse(call.func), weights_wanted(call, len(call.args) - bool(name))
-        if weights is not None and not any(argument(line, LEARNER, one) for one in weights):
+        if weights is not None and all(argument(line, LEARNER, one) in ('', code) for one, code in weights.items()):
             return Found(facts, patched(line, LEARNER, _1=name, **weights))
         return Found(facts, look=f'`{name}` without parentheses; what stands in them is for `vision_learner`.')
     if {keyword.arg for keyword in call_in(line, LEARNER).keywords} & {'pretrained', 'normalize', 'n_out', 'cut'}:

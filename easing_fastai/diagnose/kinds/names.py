@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 # %% ../../../nbs/api/diagnose/kinds/59_names.ipynb #cell-003
 from ...base.files import packaged, rows_of
-from ..kind import FASTAI, LOADERS, Found, is_here, kind, with_tfms_of_today
+from ..kind import FASTAI, LOADERS, Found, is_here, kind, meant, with_tfms_of_today
 from .models import a_metric_with_parentheses
 from ..patch import argument, call_in, called_name, passes_on, patched, renamed, with_nodes
 from ..traceback import Case, attribute_of, is_a, is_cell, parsed, text_of, value_at
@@ -247,15 +247,13 @@ def an_argument_that_the_function_does_not_have(case, match):
     if match[2] not in wrong: return None
     given = {keyword.arg for keyword in call.keywords}
     free = set(names) - given
-    def meant(name):
+    def closest(name):
         same = [other for group in SYNONYMS if group & given == {name} for other in names if other in group & free]
-        like = difflib.get_close_matches(name, free, n=1, cutoff=0.75)
-        digits = lambda text: re.sub(r'\D', '', text)
-        return next(iter(same or [other for other in like if digits(other) == digits(name)]), None)
-    better = {name: meant(name) for name in wrong}
+        return next(iter(same), None) or meant(name, sorted(free)) or None # freeze is no slip for unfreeze
+    better = {name: closest(name) for name in wrong}
     facts = {'the function': getattr(function, '__qualname__', match[1]), 'it does not have': ', '.join(wrong),
              'the closest that it has': ', '.join(filter(None, better.values())) or 'none'}
-    if None in better.values(): return Found(facts, look=f'It takes: {", ".join(names)}.')
+    if None in better.values() or len({*better.values()}) < len(wrong): return Found(facts, look=f'It takes: {", ".join(names)}.')
     for name, new in better.items(): line = with_keyword(line, name, new)
     return Found(facts, line)
 
