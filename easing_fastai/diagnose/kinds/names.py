@@ -253,7 +253,8 @@ def an_argument_that_the_function_does_not_have(case, match):
     better = {name: closest(name) for name in wrong}
     facts = {'the function': getattr(function, '__qualname__', match[1]), 'it does not have': ', '.join(wrong),
              'the closest that it has': ', '.join(filter(None, better.values())) or 'none'}
-    if None in better.values() or len({*better.values()}) < len(wrong): return Found(facts, look=f'It takes: {", ".join(names)}.')
+    if None in better.values() or len({*better.values()}) < len(wrong): # one for two of them
+        return Found(facts, look=f'It takes: {", ".join(names)}.')
     for name, new in better.items(): line = with_keyword(line, name, new)
     return Found(facts, line)
 
