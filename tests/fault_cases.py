@@ -575,7 +575,7 @@ CASES += [
     Case('a folder of yours that is called nearly like an unfinished one', own_beside, TRAIN, 0, words=('✓',), quick=False,
           keeps=f'.m-{os.uname().nodename}-20240131-120000/weights .m-{os.uname().nodename}-20240131-20240131/weights'),
     *(Case(f'a {name} that goes 255 rows up: {args[0]}', model(lambda folder, name=name: (classes(folder.parent / 'p') / 'a' / f'x.{name}').write_bytes(
-          run_lengths(20_000, 1, name == 'ico'))), args, words=(f'x.{name}', 'packed by run lengths'), limit=30)
+          run_lengths(20_000, 1, name == 'ico'))), args, words=(f'x.{name}', 'slow to unpack'), limit=30)
       for name in ('bmp', 'ico') for args in (('check', 'p'), ('predict', 'model', 'p'))),
     Case('a broken PNG among many', many_png(png(zlib.compress(bytes(1801) * 300), side=600), at=0), ('check', '.'),
           words=('000.png', 'not decoded'), quick=False),

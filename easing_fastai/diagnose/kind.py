@@ -189,7 +189,6 @@ def file_meant(
     found = meant(name, [one for one in names if ending(one) == ending(name)])
     return found or ''.join(same*(len(same) == 1))
 
-
 # %% ../../nbs/api/diagnose/52_kind.ipynb #cell-011
 LOADERS = r'from_(?!stats|learner)\w+|dataloaders' # the calls that make a DataLoaders
 LEARNER = r'(?!from_|load_)\w*[lL]earner'          # and those that make a Learner

@@ -105,7 +105,6 @@ def renamed(
     after_dot = [run for run in found if run[0].index and tokens[run[0].index - 1].string == '.']
     return replace(source, [(run[0].startpos, run[-1].endpos, new) for run in after_dot or found])
 
-
 # %% ../../nbs/api/diagnose/51_patch.ipynb #cell-014
 def names_read(
     code: str,

@@ -189,7 +189,6 @@ def value_at(
             return held[key] if is_item else None
     return None
 
-
 # %% ../../nbs/api/diagnose/50_traceback.ipynb #cell-018
 WANTED = ', but expected one of:' # behind it PyTorch lists what it takes, which was not given
 
@@ -300,7 +299,6 @@ def bindings(
     read(scope.body, True, False)
     return found
 
-
 # %% ../../nbs/api/diagnose/50_traceback.ipynb #cell-t00
 def may_have_made(
     source: str,             # of a cell or a file
@@ -315,7 +313,6 @@ def may_have_made(
         texts.append(text_of(source, node))
         if is_sure: return texts, True
     return texts, False
-
 
 # %% ../../nbs/api/diagnose/50_traceback.ipynb #cell-t01
 def code_of_cell(
@@ -337,7 +334,6 @@ def cells_before(
     now = max((i for i, cell in enumerate(cells) if top and cell.strip() == top.source.strip()), default=len(cells))
     is_done = lambda i: errors is not None and i not in errors
     return [(code_of_cell(cells[i]), is_done(i)) for i in reversed(range(now))]
-
 
 # %% ../../nbs/api/diagnose/50_traceback.ipynb #cell-t03
 def made_by(
@@ -361,7 +357,6 @@ def made_by(
         texts, is_sure = may_have_made(source, parsed(source), names)
         found, is_sure = found + texts, is_sure and is_done
     return found[0] if len({*found}) == 1 else ''
-
 
 # %% ../../nbs/api/diagnose/50_traceback.ipynb #cell-029
 def described(

@@ -14,7 +14,7 @@ __all__ = ['MOST_COLUMNS', 'UTF16', 'NO_TABLES', 'OTHER_FORM', 'SEVERAL', 'LISTS
            'guess_csv']
 
 # %% ../../nbs/api/images/64c_table.ipynb #cell-002
-import os, re, unicodedata
+import os, re, unicodedata, warnings
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
@@ -58,7 +58,8 @@ def read_csv(
         raise ValueError(f'{table.columns[table.columns.duplicated()][0]!r} is the name of two columns')
     if table.map(lambda value: '\n' in value, na_action='ignore').eq(True).any(axis=None):
         raise ValueError('a value goes on over several lines, as where a quotation mark is opened and not closed')
-    by_itself = pd.read_csv(file, sep=separator).astype(str) # as fastai reads it
+    with warnings.catch_warnings(action='ignore'): # of columns with several types
+        by_itself = pd.read_csv(file, sep=separator).astype(str) # as fastai reads it
     alike = [name for name in table if name in by_itself and [*table[name]] == [*by_itself[name]]]
     blanks = [*table] != [*text] or not table.eq(text.set_axis(table.columns, axis=1)).all(axis=None)
     table = table.replace('', None)

@@ -29,7 +29,6 @@ from ..patch import argument, call_in, patched, with_nodes
 from ..traceback import Case, definition, described, is_a, parsed, value_at
 from ...images.words import NO_CLASS, TEST_NAMES, TRAIN_NAMES, VALID_NAMES, folder_of_side, side_of, words_of
 
-
 # %% ../../../nbs/api/diagnose/kinds/53_files.ipynb #cell-007
 @kind(error='AttributeError', inside='fast', link='vision.data',
       says=r"'str' object has no attribute '(parents?|name|stem|suffix|parts)'")
@@ -126,7 +125,6 @@ def naming(
         change[f'_{i}' if i in given else side] = repr(sides[side]) if is_needed else None
     return change
 
-
 # %% ../../../nbs/api/diagnose/kinds/53_files.ipynb #cell-016
 NO_ITEMS = dict(error='TypeError', says="'NoneType' object is not iterable", inside=r'data\.core\.setup',
                 link='https://github.com/fastai/fastbook/issues/585')
@@ -178,7 +176,6 @@ def images_in_other_folders(
     if not places: return None
     return Found(facts, look='Their names hold the class? `from_name_func`, `from_name_re`. A table? `from_df`.',
                  cause='The images lie in one folder; `from_folder` wants a folder for each class.')
-
 
 # %% ../../../nbs/api/diagnose/kinds/53_files.ipynb #cell-023
 @kind(**NO_ITEMS)
